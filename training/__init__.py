@@ -1,0 +1,1 @@
+"""Training methods, measured. Knows no web framework, no queue and no database."""

@@ -1,0 +1,110 @@
+"""The shapes of our language models and their closed forms. Torch-free: the web process forecasts with it.
+
+One convention everywhere: a multiply-add is 2 FLOPs, causal attention is not discounted, and only matrix products
+count (norms, activations, embeddings look-ups and the optimiser do not).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Family = Literal["gpt2", "llama"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a decoder-only Transformer."""
+
+    family: Family
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    mlp: int
+    vocab: int
+    context: int
+    tied: bool = True
+
+    @property
+    def head_width(self) -> int:
+        return self.width // self.heads
+
+    @property
+    def projection_macs(self) -> int:
+        """Multiply-adds per token of one layer's query, key, value and output projections."""
+        return 2 * self.width * self.width + 2 * self.width * self.kv_heads * self.head_width
+
+    def score_macs(self, context: int) -> int:
+        """Multiply-adds per token of one layer's scores and weighted values, no causal halving."""
+        return 2 * context * self.width
+
+    @property
+    def mlp_macs(self) -> int:
+        """Multiply-adds per token of one layer's MLP: two matrices (GPT-2) or three (SwiGLU)."""
+        return (3 if self.family == "llama" else 2) * self.width * self.mlp
+
+    @property
+    def head_macs(self) -> int:
+        """Multiply-adds per token of the language-model head."""
+        return self.width * self.vocab
+
+    def block_train_flops(self, context: int, *, heads: float = 1.0, mlp: float = 1.0, layers: float = 1.0) -> float:
+        """Training FLOPs per token of the blocks with these shares active.
+
+        Backward costs twice the forward, except inside fused attention: its backward recomputes the scores, five
+        products for the forward's two, so scores and values cost 3.5 times their forward, not 3.
+        """
+        attention = 6 * self.projection_macs + 7 * self.score_macs(context)
+        return layers * self.layers * (heads * attention + mlp * 6 * self.mlp_macs)
+
+    def train_flops(self, context: int, *, heads: float = 1.0, mlp: float = 1.0, layers: float = 1.0) -> float:
+        """Training FLOPs per token: the active blocks, and the head, which is never reduced."""
+        return self.block_train_flops(context, heads=heads, mlp=mlp, layers=layers) + 6 * self.head_macs
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, embeddings included, a tied head counted once."""
+        d, kv = self.width, self.kv_heads * self.head_width
+        if self.family == "gpt2":
+            layer = 4 * d * d + 4 * d + 2 * d * self.mlp + self.mlp + d + 4 * d
+            rest = self.vocab * d + self.context * d + 2 * d
+        else:
+            layer = 2 * d * d + 2 * d * kv + 3 * d * self.mlp + 2 * d
+            rest = self.vocab * d + d
+        return self.layers * layer + rest + (0 if self.tied else self.vocab * d)
+
+    def memory_bytes(self, *, sequences: int, context: int, bits: int = 32) -> int:
+        """Estimate of training memory: weights, gradients and two Adam moments in fp32, and kept activations.
+
+        Per token and layer about 16 widths and 4 MLP widths are kept for the backward (fused attention keeps no
+        scores); the logits are kept twice, in fp32. An estimate to refuse the impossible, not a promise.
+        """
+        tokens = sequences * context
+        state = 16 * self.parameters
+        kept = tokens * self.layers * (16 * self.width + 4 * self.mlp) * bits // 8
+        return state + kept + 2 * 4 * tokens * self.vocab
+
+
+def gpt2(layers: int, width: int, heads: int, *, vocab: int = 50257, context: int = 1024) -> Shape:
+    return Shape("gpt2", layers, width, heads, heads, 4 * width, vocab, context)
+
+
+def llama(
+    layers: int, width: int, heads: int, kv_heads: int, mlp: int, *, vocab: int = 32000, context: int = 2048
+) -> Shape:
+    return Shape("llama", layers, width, heads, kv_heads, mlp, vocab, context, tied=False)
+
+
+PRESETS: dict[str, Shape] = {
+    "gpt2-nano": gpt2(2, 64, 4, vocab=512, context=256),
+    "gpt2-tiny": gpt2(6, 128, 8, vocab=2048, context=256),
+    "gpt2-mini": gpt2(6, 256, 8, vocab=4096, context=512),
+    "gpt2": gpt2(12, 768, 12),
+    "gpt2-medium": gpt2(24, 1024, 16),
+    "llama-nano": llama(2, 64, 4, 2, 176, vocab=512, context=256),
+    "llama-tiny": llama(6, 128, 8, 4, 352, vocab=2048, context=256),
+    "llama-mini": llama(6, 256, 8, 4, 688, vocab=4096, context=512),
+    "tinyllama-1.1b": llama(22, 2048, 32, 4, 5632),
+}
+"""Named sizes; `gpt2`, `gpt2-medium` and `tinyllama-1.1b` have their published shapes."""

@@ -1,0 +1,193 @@
+"""The run spec: one schema that makes the form, judges the REST payload, is stored on the arm and drives the trainer.
+
+Torch-free. Errors carry one path everywhere: `budget.steps`, `knobs.est.heads`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from training import catalog
+from training.knobs import Knobs, Strict
+from training.models.shape import PRESETS, Shape
+
+EVALS = ("cloze", "choice", "probe")
+SOURCE = r"^(sotu|wikitext-2|text:[A-Za-z0-9][\w.-]{0,99}|hf:[\w.-]+/[\w.-]+|hf:[\w.-]+|dataset:[a-z0-9]{8,32})$"
+
+
+class DataSpec(Strict):
+    """The text to train on and how it is cut."""
+
+    source: str = Field(
+        "sotu", pattern=SOURCE, max_length=200, title="Data",
+        description="sotu, wikitext-2, text:<name in the data folder>, dataset:<uploaded>, or hf:<owner/name>",
+    )  # fmt: skip
+    vocab_size: int = Field(2048, ge=257, le=65536, title="Vocabulary", description="byte-level BPE entries")
+    context: int = Field(128, ge=8, le=8192, title="Context", description="tokens per sequence")
+
+
+class ModelSpec(Strict):
+    """Which network; its vocabulary is the tokenizer's."""
+
+    preset: str = Field("gpt2-tiny", max_length=60, title="Model", description="architecture and size")
+
+    @field_validator("preset")
+    @classmethod
+    def known(cls, value: str) -> str:
+        if value not in PRESETS:
+            raise ValueError(f"no preset {value!r}; there are {', '.join(PRESETS)}")
+        return value
+
+
+class Budget(Strict):
+    """How long to train: steps, tokens or executed FLOPs, exactly one of them."""
+
+    steps: int | None = Field(None, ge=1, le=10_000_000, title="Steps", description="optimiser steps")
+    tokens: int | None = Field(None, ge=1, le=10**13, title="Tokens", description="training tokens")
+    flops: float | None = Field(None, ge=1, le=1e24, title="FLOPs", description="executed training FLOPs")
+
+    @model_validator(mode="after")
+    def one(self) -> Budget:
+        if sum(limit is not None for limit in (self.steps, self.tokens, self.flops)) != 1:
+            raise ValueError("give exactly one of steps, tokens and flops")
+        return self
+
+
+class OptimSpec(Strict):
+    """AdamW with decoupled weight decay on matrices only, and a schedule over the whole budget."""
+
+    learning_rate: float = Field(1e-3, gt=0, le=1, title="Peak learning rate", description="after warm-up")
+    beta1: float = Field(0.9, ge=0, lt=1, title="Beta 1", description="first-moment decay")
+    beta2: float = Field(0.95, ge=0, lt=1, title="Beta 2", description="second-moment decay")
+    weight_decay: float = Field(0.1, ge=0, le=1, title="Weight decay", description="on matrices only")
+    clip_norm: float = Field(1.0, ge=0, le=1e6, title="Clip norm", description="global gradient norm; 0 is off")
+    schedule: Literal["cosine", "wsd", "linear"] = Field("cosine", title="Schedule", description="decay after warm-up")
+    warmup: float = Field(0.02, ge=0, le=0.5, title="Warm-up", description="share of the budget")
+    decay: float = Field(0.2, gt=0, le=1, title="Decay share", description="of the budget, for wsd")
+    floor: float = Field(0.0, ge=0, le=1, title="Final rate", description="share of the peak")
+
+
+class RunSpec(Strict):
+    """One arm of an experiment; seeds replicate it and are not part of it."""
+
+    version: Literal[1] = 1
+    task: Literal["language_modelling"] = Field("language_modelling", title="Task", description="next-token prediction")
+    data: DataSpec = DataSpec()
+    model: ModelSpec = ModelSpec()
+    budget: Budget = Budget(steps=600)
+    batch_size: int = Field(16, ge=1, le=65536, title="Batch size", description="sequences per optimiser step")
+    micro_batches: int = Field(1, ge=1, le=4096, title="Micro-batches", description="gradient accumulation")
+    optim: OptimSpec = OptimSpec()
+    precision: Literal["fp32", "bf16"] = Field("fp32", title="Precision", description="bf16 is autocast")
+    compile: bool = Field(False, title="torch.compile", description="needs a C++ compiler on the worker")
+    deterministic: bool = Field(True, title="Deterministic", description="one thread on CPU, bitwise resume")
+    eval_points: int = Field(20, ge=1, le=1000, title="Evaluations", description="validation passes over the budget")
+    methods: Annotated[tuple[str, ...], Field(min_length=1, max_length=4, title="Methods")] = ("dense",)
+    knobs: dict[str, SerializeAsAny[Knobs]] = Field(default_factory=dict, title="Knobs")
+    evals: Annotated[tuple[Literal["cloze", "choice", "probe"], ...], Field(max_length=8, title="Downstream tasks")] = (
+        EVALS
+    )
+
+    @field_validator("methods")
+    @classmethod
+    def composable(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
+        for name in methods:
+            if name not in catalog.names():
+                raise ValueError(f"no method {name!r}; there are {', '.join(catalog.names())}")
+        programs = [catalog.card(name).title for name in methods if catalog.card(name).program]
+        if len(programs) > 1:
+            raise ValueError(f"{' and '.join(programs)} each own the phases of a run; choose one of them")
+        return methods
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_knobs(cls, data: Any) -> Any:
+        """Judge each method's knobs by its own class, with the path `knobs.<method>.<knob>`."""
+        if not isinstance(data, dict) or not isinstance(data.get("knobs", {}), dict):
+            return data
+        methods, given = data.get("methods", ("dense",)), data.get("knobs", {})
+        known = [name for name in methods if name in catalog.names()] if isinstance(methods, list | tuple) else []
+        errors: list[InitErrorDetails] = []
+        judged: dict[str, Knobs] = {}
+        for name in given:
+            if name not in known:
+                error = PydanticCustomError("unknown_method", "these knobs belong to no method of the arm")
+                errors.append(InitErrorDetails(type=error, loc=("knobs", name), input=given[name]))
+        for name in known:
+            try:
+                judged[name] = catalog.card(name).Knobs.model_validate(_plain(given.get(name, {})))
+            except ValidationError as failure:
+                errors += [_moved(error, ("knobs", name)) for error in failure.errors()]
+        if errors:
+            raise ValidationError.from_exception_data(cls.__name__, errors)
+        return {**data, "knobs": judged}
+
+    @model_validator(mode="after")
+    def _fits(self) -> RunSpec:
+        if self.batch_size % self.micro_batches:
+            raise ValueError(f"batch_size {self.batch_size} is not a multiple of micro_batches {self.micro_batches}")
+        if len(set(self.evals)) != len(self.evals):
+            raise ValueError("evals names a task twice")
+        limit = PRESETS[self.model.preset].context
+        if self.data.context > limit:
+            raise ValueError(f"data.context {self.data.context} is longer than the {limit} of {self.model.preset}")
+        return self
+
+    @property
+    def shape(self) -> Shape:
+        """The network's sizes with this spec's vocabulary."""
+        from dataclasses import replace
+
+        return replace(PRESETS[self.model.preset], vocab=self.data.vocab_size)
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.batch_size * self.data.context
+
+    def stages(self) -> tuple[catalog.Stage, ...]:
+        """The closed form of the arm's training cost, from its phase-owning method."""
+        name = next((name for name in self.methods if catalog.card(name).program), self.methods[0])
+        return catalog.card(name).stages(self.knobs[name], self.shape, self.data.context)
+
+    def flops_per_step(self) -> float:
+        """Executed training FLOPs per optimiser step, averaged over the stages."""
+        return self.tokens_per_step * sum(stage.share * stage.flops_per_token for stage in self.stages())
+
+    def steps(self) -> int:
+        """Optimiser steps in the budget; exact for steps and tokens, by closed form for FLOPs."""
+        if self.budget.steps is not None:
+            return self.budget.steps
+        if self.budget.tokens is not None:
+            return max(1, self.budget.tokens // self.tokens_per_step)
+        assert self.budget.flops is not None
+        return max(1, round(self.budget.flops / self.flops_per_step()))
+
+    def train_flops(self) -> float:
+        """Forecast of the executed training FLOPs of one run."""
+        return self.steps() * self.flops_per_step()
+
+    def digest(self) -> str:
+        """Identity of the arm: SHA-256 of the dump without defaults and version; seeds are not part of it."""
+        body = self.model_dump(mode="json", exclude_defaults=True, exclude={"version"})
+        body["knobs"] = {name: knobs for name, knobs in body.get("knobs", {}).items() if knobs}
+        return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump() if isinstance(value, Knobs) else value
+
+
+def _moved(error: Any, prefix: tuple[str, ...]) -> InitErrorDetails:
+    """The same error, its path moved under `prefix`."""
+    kind = PydanticCustomError(error["type"], error["msg"].replace("{", "(").replace("}", ")"))
+    return InitErrorDetails(type=kind, loc=prefix + tuple(error["loc"]), input=error["input"])
+
+
+def problems(failure: ValidationError) -> dict[str, str]:
+    """Path to message, for forms and problem documents; the empty path is the spec as a whole."""
+    return {".".join(str(part) for part in error["loc"]): error["msg"] for error in failure.errors()}

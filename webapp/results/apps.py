@@ -1,0 +1,8 @@
+"""Registers the app."""
+
+from django.apps import AppConfig
+
+
+class ResultsConfig(AppConfig):
+    name = "webapp.results"
+    label = "results"
