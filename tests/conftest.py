@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import django
 import pytest
 
 from webapp.demo.embedded import Postgres, Valkey
@@ -27,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in ("ARTIFACT_ROOT", "DATA_ROOT", "CACHE_ROOT"):
         os.environ[name] = str(_home / name.lower())
         Path(os.environ[name]).mkdir()
+    django.setup()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -45,7 +45,7 @@ class Card:
     title: str
     family: str
     paper: str
-    Knobs: type[Knobs]
+    knobs: type[Knobs]
     tasks: tuple[str, ...]
     claims: tuple[Claim, ...]
     stages: Callable[[Any, Shape, int], tuple[Stage, ...]]
@@ -64,7 +64,8 @@ def card(name: str) -> Card:
     if name not in names():
         raise KeyError(name)
     module: ModuleType = importlib.import_module(f"training.methods.{name}.card")
-    return replace(module.CARD, name=name, text=module.__doc__ or "")
+    found: Card = module.CARD
+    return replace(found, name=name, text=module.__doc__ or "")
 
 
 def names() -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -16,7 +16,8 @@ from training import catalog
 from training.knobs import Knobs, Strict
 from training.models.shape import PRESETS, Shape
 
-EVALS = ("cloze", "choice", "probe")
+Eval = Literal["cloze", "choice", "probe"]
+EVALS: tuple[Eval, ...] = get_args(Eval)
 SOURCE = r"^(sotu|wikitext-2|text:[A-Za-z0-9][\w.-]{0,99}|hf:[\w.-]+/[\w.-]+|hf:[\w.-]+|dataset:[a-z0-9]{8,32})$"
 
 
@@ -89,9 +90,7 @@ class RunSpec(Strict):
     eval_points: int = Field(20, ge=1, le=1000, title="Evaluations", description="validation passes over the budget")
     methods: Annotated[tuple[str, ...], Field(min_length=1, max_length=4, title="Methods")] = ("dense",)
     knobs: dict[str, SerializeAsAny[Knobs]] = Field(default_factory=dict, title="Knobs")
-    evals: Annotated[tuple[Literal["cloze", "choice", "probe"], ...], Field(max_length=8, title="Downstream tasks")] = (
-        EVALS
-    )
+    evals: Annotated[tuple[Eval, ...], Field(max_length=8, title="Downstream tasks")] = EVALS
 
     @field_validator("methods")
     @classmethod
@@ -120,7 +119,7 @@ class RunSpec(Strict):
                 errors.append(InitErrorDetails(type=error, loc=("knobs", name), input=given[name]))
         for name in known:
             try:
-                judged[name] = catalog.card(name).Knobs.model_validate(_plain(given.get(name, {})))
+                judged[name] = catalog.card(name).knobs.model_validate(_plain(given.get(name, {})))
             except ValidationError as failure:
                 errors += [_moved(error, ("knobs", name)) for error in failure.errors()]
         if errors:

@@ -96,7 +96,7 @@ class Postgres:
         new = not (data / "PG_VERSION").exists()
         if new:
             shutil.rmtree(data, ignore_errors=True)
-            command = [
+            command: list[str | Path] = [
                 binaries / "initdb",
                 "-D",
                 data,
