@@ -1,0 +1,109 @@
+"""The bill of a run: FLOPs, seconds, examples and tokens by (phase, purpose).
+
+A step is counted once per live-network signature and batch shape, then replayed, so that counting costs nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from torch.utils.flop_counter import FlopCounterMode
+
+from training.flops import counted
+from training.records import OUTSIDE_TRAINING, CostLine, Purpose
+
+
+@dataclass(frozen=True)
+class Discount:
+    """What ideal hardware would still save of the executed FLOPs: `density` of the weights, `bits` of `base_bits`."""
+
+    density: float = 1.0
+    bits: float = 32.0
+    base_bits: float = 32.0
+
+    @property
+    def factor(self) -> float:
+        return self.density * self.bits / self.base_bits
+
+
+class Ledger:
+    """Executed and effective FLOPs side by side, never merged."""
+
+    def __init__(self) -> None:
+        self.lines: dict[tuple[str, Purpose], CostLine] = {}
+        self._measured: dict[str, dict[str, float]] = {}
+        self._live: tuple[FlopCounterMode, dict[str, float]] | None = None
+
+    def line(self, phase: str, purpose: Purpose) -> CostLine:
+        return self.lines.setdefault((phase, purpose), CostLine(phase, purpose))
+
+    @contextmanager
+    def step(self, phase: str, key: str, discount: Discount) -> Iterator[dict[str, float]]:
+        """Book one training step; yields its FLOPs by purpose, filled when the block ends.
+
+        `key` names everything that the count depends on: the live part of the network and the batch's shape.
+        """
+        key = f"{phase}|{key}"
+        cost: dict[str, float] = {}
+        if key in self._measured:
+            yield cost
+        else:
+            with counted() as counter:
+                self._live = counter, {}
+                yield cost
+                parts, self._live = self._live[1], None
+            parts[Purpose.TRAIN] = counter.get_total_flops() - sum(parts.values())
+            self._measured[key] = parts
+        cost.update(self._measured[key])
+        for purpose, flops in cost.items():
+            line = self.line(phase, Purpose(purpose))
+            line.executed += flops
+            line.effective += flops * discount.factor
+
+    @contextmanager
+    def within(self, purpose: Purpose) -> Iterator[None]:
+        """Name a part of a step, e.g. the teacher's forward pass."""
+        if self._live is None:
+            yield
+            return
+        counter, parts = self._live
+        before = counter.get_total_flops()
+        yield
+        parts[purpose] = parts.get(purpose, 0.0) + counter.get_total_flops() - before
+
+    @contextmanager
+    def spend(self, phase: str, purpose: Purpose, key: str = "") -> Iterator[None]:
+        """Book work outside a step: scoring, growing, evaluating. With a `key` it is counted once, then replayed."""
+        start, name = time.perf_counter(), f"{phase}|{purpose}|{key}"
+        known = key and name in self._measured
+        with nullcontext() if known else counted() as counter:
+            yield
+        flops = self._measured[name][purpose] if counter is None else float(counter.get_total_flops())
+        if key:
+            self._measured[name] = {purpose: flops}
+        line = self.line(phase, purpose)
+        line.executed += flops
+        line.effective += flops
+        line.wall_seconds += time.perf_counter() - start
+
+    @property
+    def training(self) -> tuple[float, int, float]:
+        """Executed FLOPs, tokens and wall seconds of training so far: evaluation and redone work left out."""
+        inside = [line for (_, purpose), line in self.lines.items() if purpose not in OUTSIDE_TRAINING]
+        return (
+            sum(line.executed for line in inside),
+            sum(line.tokens for line in inside),
+            sum(line.wall_seconds for line in inside),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"lines": [line.as_dict() for line in self.lines.values()], "measured": self._measured}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        lines = [CostLine(**{**line, "purpose": Purpose(line["purpose"])}) for line in state["lines"]]
+        self.lines = {(line.phase, line.purpose): line for line in lines}
+        self._measured = state["measured"]
