@@ -73,7 +73,10 @@ def unpack(tensors: dict[str, Tensor], tree: Any) -> Any:
 
 
 def write(folder: Path, state: Any, **about: Any) -> str:
-    """Write `state` to a folder that does not exist yet; returns the manifest's SHA-256. `about` (step, fence, ...) goes into it."""
+    """Write `state` to a folder that does not exist yet; returns the manifest's SHA-256.
+
+    `about` (step, fence, ...) goes into the manifest.
+    """
     tensors, tree = pack(state)
     draft = folder.parent / f".tmp-{uuid.uuid4().hex}"
     draft.mkdir(parents=True)

@@ -7,10 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from training import catalog
 from training.knobs import Knobs, Strict
@@ -103,45 +112,47 @@ class RunSpec(Strict):
             raise ValueError(f"{' and '.join(programs)} each own the phases of a run; choose one of them")
         return methods
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _own_knobs(cls, data: Any) -> Any:
-        """Judge each method's knobs by its own class, with the path `knobs.<method>.<knob>`."""
+    def _own_knobs(cls, data: Any, handler: ModelWrapValidatorHandler[RunSpec]) -> RunSpec:
+        """Judge each method's knobs by its own class; all errors at once, with the path `knobs.<method>.<knob>`."""
         if not isinstance(data, dict) or not isinstance(data.get("knobs", {}), dict):
-            return data
-        methods, given = data.get("methods", ("dense",)), data.get("knobs", {})
-        known = [name for name in methods if name in catalog.names()] if isinstance(methods, list | tuple) else []
-        errors: list[InitErrorDetails] = []
-        judged: dict[str, Knobs] = {}
-        for name in given:
-            if name not in known:
-                error = PydanticCustomError("unknown_method", "these knobs belong to no method of the arm")
-                errors.append(InitErrorDetails(type=error, loc=("knobs", name), input=given[name]))
-        for name in known:
-            try:
-                judged[name] = catalog.card(name).knobs.model_validate(_plain(given.get(name, {})))
-            except ValidationError as failure:
-                errors += [_moved(error, ("knobs", name)) for error in failure.errors()]
+            return handler(data)
+        judged, errors = _judge(data.get("methods", ("dense",)), data.get("knobs", {}))
+        try:
+            spec = handler({**data, "knobs": judged})
+        except ValidationError as failure:
+            errors = [_moved(error, ()) for error in failure.errors()] + errors
         if errors:
             raise ValidationError.from_exception_data(cls.__name__, errors)
-        return {**data, "knobs": judged}
+        return spec
 
-    @model_validator(mode="after")
-    def _fits(self) -> RunSpec:
-        if self.batch_size % self.micro_batches:
-            raise ValueError(f"batch_size {self.batch_size} is not a multiple of micro_batches {self.micro_batches}")
-        if len(set(self.evals)) != len(self.evals):
-            raise ValueError("evals names a task twice")
-        limit = PRESETS[self.model.preset].context
-        if self.data.context > limit:
-            raise ValueError(f"data.context {self.data.context} is longer than the {limit} of {self.model.preset}")
-        return self
+    @field_validator("model")
+    @classmethod
+    def _holds_the_context(cls, model: ModelSpec, info: ValidationInfo) -> ModelSpec:
+        limit, data = PRESETS[model.preset].context, info.data.get("data")
+        if data is not None and data.context > limit:
+            raise ValueError(f"{model.preset} holds {limit} tokens, less than the context of {data.context}")
+        return model
+
+    @field_validator("micro_batches")
+    @classmethod
+    def _divides_the_batch(cls, parts: int, info: ValidationInfo) -> int:
+        size = info.data.get("batch_size", parts)
+        if size % parts:
+            raise ValueError(f"the batch size {size} is not a multiple of {parts}")
+        return parts
+
+    @field_validator("evals")
+    @classmethod
+    def _named_once(cls, evals: tuple[Eval, ...]) -> tuple[Eval, ...]:
+        if len(set(evals)) != len(evals):
+            raise ValueError("a task is named twice")
+        return evals
 
     @property
     def shape(self) -> Shape:
         """The network's sizes with this spec's vocabulary."""
-        from dataclasses import replace
-
         return replace(PRESETS[self.model.preset], vocab=self.data.vocab_size)
 
     @property
@@ -177,16 +188,34 @@ class RunSpec(Strict):
         return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _plain(value: Any) -> Any:
-    return value.model_dump() if isinstance(value, Knobs) else value
+def _judge(methods: Any, given: dict[str, Any]) -> tuple[dict[str, Knobs], list[InitErrorDetails]]:
+    """The knobs of the arm's methods, each by its own class, and what is wrong with them."""
+    known = [name for name in methods if name in catalog.names()] if isinstance(methods, list | tuple) else []
+    judged: dict[str, Knobs] = {}
+    errors: list[InitErrorDetails] = []
+    for name in given.keys() - set(known):
+        unknown = PydanticCustomError("unknown_method", "these knobs belong to no method of the arm")
+        errors.append(InitErrorDetails(type=unknown, loc=("knobs", name), input=given[name]))
+    for name in known:
+        value = given.get(name, {})
+        try:
+            judged[name] = catalog.card(name).knobs.model_validate(
+                value.model_dump() if isinstance(value, Knobs) else value
+            )
+        except ValidationError as failure:
+            errors += [_moved(error, ("knobs", name)) for error in failure.errors()]
+    return judged, errors
 
 
-def _moved(error: Any, prefix: tuple[str, ...]) -> InitErrorDetails:
+def _moved(error: ErrorDetails, prefix: tuple[str, ...]) -> InitErrorDetails:
     """The same error, its path moved under `prefix`."""
-    kind = PydanticCustomError(error["type"], error["msg"].replace("{", "(").replace("}", ")"))
+    kind = PydanticCustomError("refused", "{text}", {"text": error["msg"].removeprefix("Value error, ")})
     return InitErrorDetails(type=kind, loc=prefix + tuple(error["loc"]), input=error["input"])
 
 
 def problems(failure: ValidationError) -> dict[str, str]:
     """Path to message, for forms and problem documents; the empty path is the spec as a whole."""
-    return {".".join(str(part) for part in error["loc"]): error["msg"] for error in failure.errors()}
+    return {
+        ".".join(str(part) for part in error["loc"]): error["msg"].removeprefix("Value error, ")
+        for error in failure.errors()
+    }
