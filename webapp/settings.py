@@ -87,6 +87,14 @@ LEASE_SECONDS = env.float("LEASE_SECONDS", default=60.0)
 HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", default=10.0)
 REAP_SECONDS = env.float("REAP_SECONDS", default=10.0)
 DISPATCH_SECONDS = env.float("DISPATCH_SECONDS", default=2.0)
+GRACE_SECONDS = env.float("GRACE_SECONDS", default=60.0)
+"""How long a trainer that was asked to stop may take for its last checkpoint."""
+STALL_SECONDS = env.float("STALL_SECONDS", default=600.0)
+"""A trainer without a step for this long is taken for hung."""
+BACKOFF_SECONDS = env.list("BACKOFF_SECONDS", cast=float, default=[10.0, 60.0, 300.0])
+"""Wait before the next attempt, by attempts without progress."""
+ATTEMPTS_WITHOUT_PROGRESS = env.int("ATTEMPTS_WITHOUT_PROGRESS", default=3)
+ATTEMPTS_AT_ALL = env.int("ATTEMPTS_AT_ALL", default=50)
 
 ARTIFACT_ROOT = Path(env.str("ARTIFACT_ROOT", default=str(BASE_DIR / "var" / "artifacts")))
 """Checkpoints, weights, logs and uploads, by opaque id."""

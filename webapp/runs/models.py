@@ -55,6 +55,8 @@ class Run(models.Model):
     cancel_requested_at = models.DateTimeField(null=True)
     pause_requested_at = models.DateTimeField(null=True)
     event_seq = models.BigIntegerField(default=0)
+    rewound_seq = models.BigIntegerField(default=0)
+    """Event number of the last resume; a viewer that is behind it draws its curves anew."""
     phase = models.CharField(max_length=60, blank=True)
     step = models.BigIntegerField(default=0)
     progress = models.FloatField(default=0.0)
@@ -143,6 +145,13 @@ class Series(models.Model):
         constraints = [models.UniqueConstraint(fields=["run", "phase", "name"], name="one_series")]
 
 
+class CurrentPoints(models.Manager["Point"]):
+    """The effective curve: without points that a resume superseded and that were not written anew yet."""
+
+    def get_queryset(self) -> models.QuerySet[Point]:
+        return super().get_queryset().filter(superseded=False)
+
+
 class Point(models.Model):
     """One value. `event` is the run's event number it arrived with: the cursor of the live view.
 
@@ -159,7 +168,11 @@ class Point(models.Model):
     seconds = models.FloatField()
     fence = models.BigIntegerField()
     event = models.BigIntegerField()
+    superseded = models.BooleanField(default=False)
     at = models.DateTimeField(db_default=Now())
+
+    objects = CurrentPoints()
+    every: models.Manager[Point] = models.Manager()
 
     class Meta:
         indexes = [models.Index(fields=["series", "event"])]
@@ -208,11 +221,17 @@ class Score(models.Model):
 
 
 class Artifact(models.Model):
-    """A file or folder of a run, found by opaque id; `kind` is checkpoint or weights."""
+    """A file or folder of a run, found by opaque id; `kind` is checkpoint or weights.
+
+    `name` is the state a checkpoint holds, `path` is relative to the artifact root, and every point with an event
+    number up to `event` was stored before the checkpoint was.
+    """
 
     code = models.CharField(max_length=12, unique=True, default=new_code, editable=False)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="artifacts")
     kind = models.CharField(max_length=20)
+    name = models.CharField(max_length=100, blank=True)
+    event = models.BigIntegerField(default=0)
     fence = models.BigIntegerField()
     step = models.BigIntegerField()
     path = models.CharField(max_length=300)

@@ -1,0 +1,302 @@
+"""All that a worker may do to the database. Each function is one short transaction on PostgreSQL's clock.
+
+A `Lease` is the right to write: every write checks its fence first, and `Fenced` says that somebody else holds the run.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from training.records import OUTSIDE_TRAINING, CostLine, Point, Purpose, Score
+from training.spec import RunSpec
+from webapp.runs import models as tables
+from webapp.runs import queue, statements, sweep
+
+
+class Fenced(Exception):
+    """Another attempt holds the run now: stop and write nothing."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to write to a run, until a newer fence."""
+
+    run_id: int
+    code: str
+    fence: int
+    attempt: int
+    worker: str
+
+    @property
+    def key(self) -> dict[str, int]:
+        return {"run": self.run_id, "fence": self.fence}
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What the heartbeat's reply asks of the holder."""
+
+    cancel: bool
+    pause: bool
+    drain: bool
+
+    @property
+    def stop(self) -> bool:
+        return self.cancel or self.pause or self.drain
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to train."""
+
+    spec: RunSpec
+    seed: int
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A registered checkpoint; `path` is relative to the artifact root."""
+
+    name: str
+    path: str
+    step: int
+    event: int
+    bytes: int = 0
+    sha256: str = ""
+
+
+def _rows(statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return cursor.fetchall() if cursor.description else []
+
+
+def claim(queue_name: str, worker: str) -> Lease | None:
+    """Take the next run of a queue, or nothing."""
+    rows = _rows(statements.CLAIM, {"queue": queue_name, "worker": worker, "lease": settings.LEASE_SECONDS})
+    if not rows:
+        return None
+    run_id, code, fence, attempt = rows[0]
+    queue.nudge(code)
+    return Lease(run_id, code, fence, attempt, worker)
+
+
+def job(lease: Lease) -> Job:
+    run = tables.Run.objects.select_related("arm").get(pk=lease.run_id)
+    return Job(run.arm.spec, run.seed)
+
+
+def heartbeat(lease: Lease) -> Orders:
+    """Extend the lease and hear what people asked for; Fenced when it is lost."""
+    rows = _rows(statements.HEARTBEAT, lease.key | {"lease": settings.LEASE_SECONDS})
+    if not rows:
+        raise Fenced
+    return Orders(*rows[0])
+
+
+def _raise_seq(lease: Lease) -> int:
+    rows = _rows(statements.RAISE_SEQ, lease.key)
+    if not rows:
+        raise Fenced
+    return int(rows[0][0])
+
+
+def _moved(lease: Lease, was: str, now: str, note: str = "") -> None:
+    tables.RunEvent.objects.create(run_id=lease.run_id, was=was, now=now, actor=lease.worker, note=note)
+
+
+@transaction.atomic
+def start(lease: Lease, environment: dict[str, Any]) -> None:
+    """The trainer is up: starting -> running, with the record of what it runs on."""
+    _raise_seq(lease)
+    run = tables.Run.objects.get(pk=lease.run_id)
+    if run.state == tables.State.STARTING:
+        _moved(lease, run.state, tables.State.RUNNING)
+    tables.Run.objects.filter(pk=lease.run_id).update(
+        state=tables.State.RUNNING, started_at=run.started_at or Now(), environment=environment
+    )
+    tables.Attempt.objects.filter(run_id=lease.run_id, fence=lease.fence).update(first_step=run.checkpoint_step)
+    transaction.on_commit(lambda: queue.nudge(lease.code))
+
+
+def finalize(lease: Lease) -> bool:
+    """Training is over and scoring begins; False if a cancel came first. From here on a cancel is too late."""
+    with transaction.atomic():
+        _raise_seq(lease)
+        entered = tables.Run.objects.filter(
+            pk=lease.run_id, state=tables.State.RUNNING, cancel_requested_at__isnull=True
+        ).update(state=tables.State.FINALIZING)
+        if entered:
+            _moved(lease, tables.State.RUNNING, tables.State.FINALIZING)
+    return bool(entered)
+
+
+@transaction.atomic
+def record(lease: Lease, points: Sequence[Point], costs: Sequence[CostLine], progress: float | None = None) -> int:
+    """Store points and the bill so far; storing the same twice changes nothing. Returns the event number."""
+    event = _raise_seq(lease)
+    if points:
+        _store_points(lease, event, points)
+        last = points[-1]
+        done = progress if progress is not None else 0.0
+        _rows(statements.ADVANCE, lease.key | {"phase": last.phase, "step": last.step, "progress": done})
+    _store_costs(lease, costs)
+    transaction.on_commit(lambda: queue.nudge(lease.code))
+    return event
+
+
+def _columns(kind: type[Point] | type[CostLine], rows: Sequence[Point | CostLine]) -> dict[str, list[Any]]:
+    """One list per field, each of one type, as PostgreSQL's unnest takes them."""
+    types = {"float": float, "int": int}
+    return {
+        field.name: [types.get(str(field.type), str)(getattr(row, field.name)) for row in rows]
+        for field in fields(kind)
+    }
+
+
+def _store_points(lease: Lease, event: int, points: Sequence[Point]) -> None:
+    unique = list({(point.phase, point.name, point.step): point for point in points}.values())
+    columns = _columns(Point, unique)
+    columns["value"] = [value if math.isfinite(value) else None for value in columns["value"]]
+    _rows(statements.SERIES, lease.key | columns)
+    _rows(statements.POINTS, lease.key | columns | {"event": event})
+
+
+def _store_costs(lease: Lease, costs: Sequence[CostLine]) -> None:
+    """Lines are totals so far, so storing them again changes nothing; `redone` is written by `rewind` alone."""
+    unique = list({(line.phase, line.purpose): line for line in costs}.values())
+    if unique:
+        _rows(statements.COSTS, lease.key | _columns(CostLine, unique))
+
+
+@transaction.atomic
+def rewind(lease: Lease, event: int, kept: Sequence[CostLine]) -> None:
+    """Resume from the checkpoint that holds the bill `kept` and all points up to `event`.
+
+    Later points of older fences are superseded, and what was spent beyond the checkpoint is booked `redone`.
+    """
+    now = _raise_seq(lease)
+    bill = tables.CostLine.objects.filter(run_id=lease.run_id)
+    stored = [CostLine(*row) for row in bill.values_list(*(field.name for field in fields(CostLine)))]
+    bill.delete()
+    _store_costs(lease, [*kept, *redone(stored, kept)])
+    _rows(statements.SUPERSEDE, lease.key | {"event": event})
+    tables.Run.objects.filter(pk=lease.run_id).update(rewound_seq=now)
+
+
+def redone(stored: Sequence[CostLine], kept: Sequence[CostLine]) -> list[CostLine]:
+    """What is lost per phase: all that was ever spent, less what the checkpoint kept. The total never shrinks."""
+    lost: dict[str, CostLine] = {}
+    for sign, lines in ((1, stored), (-1, [line for line in kept if line.purpose != Purpose.REDONE])):
+        for line in lines:
+            total = lost.setdefault(line.phase, CostLine(line.phase, Purpose.REDONE))
+            total.executed += sign * line.executed
+            total.effective += sign * line.effective
+            total.wall_seconds += sign * line.wall_seconds
+            total.examples += sign * line.examples
+            total.tokens += sign * line.tokens
+    return [_not_negative(line) for line in lost.values() if line.executed > 0 or line.wall_seconds > 0]
+
+
+def _not_negative(line: CostLine) -> CostLine:
+    amounts = {name: max(0, value) for name, value in asdict(line).items() if name not in ("phase", "purpose")}
+    return CostLine(line.phase, line.purpose, **amounts)
+
+
+@transaction.atomic
+def register_checkpoint(lease: Lease, saved: Checkpoint) -> None:
+    """Make a checkpoint on disk count; progress forgives the attempts before it."""
+    event = _raise_seq(lease)
+    tables.Artifact.objects.create(
+        run_id=lease.run_id, kind="checkpoint", name=saved.name, fence=lease.fence, step=saved.step,
+        path=saved.path, bytes=saved.bytes, sha256=saved.sha256, event=event,
+    )  # fmt: skip
+    tables.Run.objects.filter(pk=lease.run_id).update(attempts_no_progress=0, checkpoint_step=saved.step)
+
+
+def checkpoints(lease: Lease) -> list[Checkpoint]:
+    """All registered checkpoints of the run, newest first."""
+    names = [field.name for field in fields(Checkpoint)]
+    rows = tables.Artifact.objects.filter(run_id=lease.run_id, kind="checkpoint").order_by("-event")
+    return [Checkpoint(*row) for row in rows.values_list(*names)]
+
+
+def forget_checkpoint(lease: Lease, path: str) -> None:
+    """Strike one that is superseded or does not verify."""
+    with transaction.atomic():
+        _raise_seq(lease)
+        tables.Artifact.objects.filter(run_id=lease.run_id, kind="checkpoint", path=path).delete()
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended, as its trainer saw it."""
+
+    result: tables.State
+    failure: str = ""
+    text: str = ""
+    scores: Sequence[Score] = ()
+    weights: Checkpoint | None = None
+    final_loss: float | None = None
+    peak_bytes: int = 0
+
+
+@transaction.atomic
+def finish(lease: Lease, ending: Ending) -> tables.State:
+    """Reach the one terminal state; a cancel that came before scoring wins."""
+    values = {
+        "result": str(ending.result), "failure": ending.failure, "text": ending.text.replace("\0", ""),
+        "final_loss": ending.final_loss, "peak_bytes": ending.peak_bytes, "actor": lease.worker,
+        "outside": [str(purpose) for purpose in OUTSIDE_TRAINING],
+    }  # fmt: skip
+    rows = _rows(statements.FINISH, lease.key | values)
+    if not rows:
+        raise Fenced
+    state = tables.State(rows[0][0])
+    if state == tables.State.SUCCEEDED:
+        tables.Score.objects.filter(run_id=lease.run_id).delete()
+        tables.Score.objects.bulk_create(tables.Score(run_id=lease.run_id, **asdict(score)) for score in ending.scores)
+    if ending.weights is not None:
+        saved = ending.weights
+        tables.Artifact.objects.create(
+            run_id=lease.run_id, kind="weights", fence=lease.fence, step=saved.step,
+            path=saved.path, bytes=saved.bytes, sha256=saved.sha256,
+        )  # fmt: skip
+    transaction.on_commit(lambda: queue.nudge(lease.code))
+    return state
+
+
+def release(lease: Lease) -> tables.State:
+    """Give the run back after a checkpoint: cancelled if that was asked, else queued; the attempt does not count."""
+    rows = _rows(statements.RELEASE, lease.key | {"actor": lease.worker})
+    if not rows:
+        raise Fenced
+    queue.nudge(lease.code)
+    return tables.State(rows[0][0])
+
+
+def crashed(lease: Lease, exit_class: str, text: str, signal: int | None = None) -> bool:
+    """The trainer broke: cancelled if asked, quarantined at the limit, else queued after a pause; False if fenced."""
+    returned = sweep.give_back(exit_class, text, actor=lease.worker, signal=signal, **lease.key)
+    queue.nudge(lease.code)
+    return bool(returned)
+
+
+def register(name: str, queue_name: str, device: dict[str, Any]) -> None:
+    """Announce a worker; `device` has device, memory_bytes, flops_per_second and versions."""
+    values = device | {"versions": json.dumps(device["versions"])}
+    _rows(statements.REGISTER, {"name": name, "queue": queue_name} | values)
+
+
+def worker_alive(name: str) -> None:
+    """A worker's own heartbeat, idle or not; it also sweeps, so that a dead scheduler stalls nobody."""
+    tables.Worker.objects.filter(name=name).update(heartbeat_at=Now())
+    sweep.reap()
