@@ -1,0 +1,219 @@
+"""An experiment's results as plain frozen values: arms, their runs, curves, bills and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from training import catalog
+from training.records import OUTSIDE_TRAINING, Purpose
+from training.spec import RunSpec
+from webapp.results.curves import Curve
+
+
+class Unit(StrEnum):
+    """What a cost is counted in; executed and effective FLOPs are never merged."""
+
+    EXECUTED = "executed"
+    EFFECTIVE = "effective"
+    TOKENS = "tokens"
+    STEPS = "steps"
+    SECONDS = "seconds"
+
+    @property
+    def label(self) -> str:
+        return {
+            Unit.EXECUTED: "executed FLOPs",
+            Unit.EFFECTIVE: "effective FLOPs",
+            Unit.TOKENS: "tokens",
+            Unit.STEPS: "steps",
+            Unit.SECONDS: "wall time",
+        }[self]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A bill's line: executed and effective FLOPs, wall seconds, tokens."""
+
+    phase: str
+    purpose: Purpose
+    executed: float
+    effective: float
+    seconds: float
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Loss on the fixed validation stream, at training totals so far; `loss` None where it was not finite."""
+
+    steps: int
+    tokens: int
+    executed: float
+    seconds: float
+    loss: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeedRun:
+    """One seed of an arm."""
+
+    code: str
+    seed: int
+    state: str
+    evaluations: tuple[Evaluation, ...] = ()
+    lines: tuple[Line, ...] = ()
+
+    @property
+    def succeeded(self) -> bool:
+        return self.state == "succeeded"
+
+    @property
+    def final_loss(self) -> float | None:
+        return self.evaluations[-1].loss if self.evaluations else None
+
+    @property
+    def density(self) -> float | None:
+        """Effective over executed FLOPs where every training line agrees on it, else None: points carry no more."""
+        ratios = {line.effective / line.executed for line in self.lines if _training(line) and line.executed > 0}
+        return next(iter(ratios)) if ratios and max(ratios) - min(ratios) < 1e-9 else None
+
+    def total(self, unit: Unit) -> float:
+        """Training cost: `eval`, `adapt` and `redone` are left out."""
+        if unit is Unit.STEPS:
+            return float(self.evaluations[-1].steps) if self.evaluations else 0.0
+        return float(sum(getattr(line, unit.value) for line in self.lines if _training(line)))
+
+    def curve(self, unit: Unit) -> Curve | None:
+        """Evaluations against this unit; None if the points do not tell it."""
+        if unit is Unit.EFFECTIVE:
+            density = self.density
+            if density is None:
+                return None
+            costs = [density * evaluation.executed for evaluation in self.evaluations]
+        else:
+            costs = [float(getattr(evaluation, unit.value)) for evaluation in self.evaluations]
+        return Curve.of(costs, [evaluation.loss for evaluation in self.evaluations])
+
+
+def _training(line: Line) -> bool:
+    return line.purpose not in OUTSIDE_TRAINING
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """Mean over `n` seeds and its standard error, None below two."""
+
+    value: float
+    stderr: float | None
+    n: int
+
+    @classmethod
+    def of(cls, values: list[float]) -> Mean | None:
+        if not values:
+            return None
+        spread = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+        return cls(float(np.mean(values)), spread, len(values))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Test:
+    """What a score measures; scores of other versions, shots or splits are other tests and are never averaged."""
+
+    task: str
+    metric: str
+    split: str
+    version: int
+    shots: int
+
+    __test__ = False
+
+
+@dataclass(frozen=True, slots=True)
+class TestScore:
+    """An arm's result on one test, by seed; `n` items, `chance` level, `noise` = standard error over the items."""
+
+    test: Test
+    by_seed: Mapping[int, float]
+    n: int
+    chance: float | None
+    higher_is_better: bool
+    noise: float | None
+
+    __test__ = False
+
+    @property
+    def mean(self) -> Mean | None:
+        return Mean.of(list(self.by_seed.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class ArmResult:
+    """One arm. `index` is its place on the page: it decides colour, dash and marker."""
+
+    code: str
+    label: str
+    index: int
+    is_baseline: bool
+    spec: RunSpec
+    runs: tuple[SeedRun, ...]
+    scores: tuple[TestScore, ...] = ()
+
+    @property
+    def title(self) -> str:
+        return " + ".join(catalog.card(name).title for name in self.spec.methods)
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether it changes nothing: a baseline by nature, whichever budget it has."""
+        return self.spec.methods == ("dense",)
+
+    @property
+    def finished(self) -> tuple[SeedRun, ...]:
+        """Succeeded runs: the only ones that count in claims."""
+        return tuple(run for run in self.runs if run.succeeded)
+
+    def by_seed(self, measure: Callable[[SeedRun], float | None]) -> dict[int, float]:
+        """A measure of each finished run by seed, runs that lack it left out."""
+        found = {run.seed: measure(run) for run in self.finished}
+        return {seed: value for seed, value in found.items() if value is not None}
+
+    def curves(self, unit: Unit) -> dict[int, Curve]:
+        found = {run.seed: run.curve(unit) for run in self.finished}
+        return {seed: curve for seed, curve in found.items() if curve is not None and curve.costs.size}
+
+    def totals(self, unit: Unit) -> Mean | None:
+        return Mean.of(list(self.by_seed(lambda run: run.total(unit)).values()))
+
+    @property
+    def final_loss(self) -> Mean | None:
+        return Mean.of(list(self.by_seed(lambda run: run.final_loss).values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All arms of an experiment, baseline first."""
+
+    code: str
+    title: str
+    question: str
+    arms: tuple[ArmResult, ...]
+
+    @property
+    def baseline(self) -> ArmResult | None:
+        return next((arm for arm in self.arms if arm.is_baseline), None)
+
+    @property
+    def rivals(self) -> tuple[ArmResult, ...]:
+        return tuple(arm for arm in self.arms if not arm.is_baseline)
+
+    @property
+    def runs(self) -> tuple[SeedRun, ...]:
+        return tuple(run for arm in self.arms for run in arm.runs)
+
+    @property
+    def tests(self) -> tuple[Test, ...]:
+        return tuple(sorted({score.test for arm in self.arms for score in arm.scores}))

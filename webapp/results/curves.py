@@ -1,0 +1,113 @@
+"""Loss against cost for single runs: first crossings, target losses, and the mean over seeds. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+SHARES = (1.0, 0.85, 0.7, 0.5)
+"""Target losses are the baseline's at these shares of its cost; the first is the headline, early ones are easy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Evaluations of one run: cumulative `costs`, ascending, and `losses`, NaN where an evaluation was not finite."""
+
+    costs: Floats
+    losses: Floats
+
+    @classmethod
+    def of(cls, costs: Sequence[float], losses: Sequence[float | None]) -> Curve:
+        return cls(np.asarray(costs, float), np.asarray([np.nan if loss is None else loss for loss in losses], float))
+
+    @property
+    def best(self) -> Floats:
+        """Running minimum of the loss; NaN before the first finite evaluation."""
+        return np.fmin.accumulate(self.losses) if self.losses.size else self.losses
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What one run paid to reach a loss.
+
+    `missed`: it never did, `cost` is all it spent, a lower bound. `early`: it was there at the first evaluation that
+    cost anything, so `cost` is an upper bound.
+    """
+
+    cost: float
+    kind: Literal["reached", "early", "missed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A loss that every baseline seed reached by `share` of its cost."""
+
+    share: float
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Mean loss over seeds on a common cost grid, and half the width of its 95 % t-interval (None below 3 seeds)."""
+
+    costs: Floats
+    mean: Floats
+    half: Floats | None
+    n: int
+
+
+def cost_to_reach(curve: Curve, target: float) -> Reach:
+    """First crossing of the running minimum, linear in log cost between two evaluations, never extrapolated."""
+    if not curve.costs.size:
+        raise ValueError("a run without evaluations has no cost to reach a loss")
+    best = curve.best
+    there = np.flatnonzero(best <= target)
+    if not there.size:
+        return Reach(float(curve.costs[-1]), "missed")
+    i = int(there[0])
+    if i == 0 or np.isnan(best[i - 1]) or curve.costs[i - 1] <= 0:
+        return Reach(float(curve.costs[i]), "early")
+    share = (best[i - 1] - target) / (best[i - 1] - best[i])
+    before, after = np.log(curve.costs[i - 1 : i + 1])
+    return Reach(float(np.exp(before + share * (after - before))), "reached")
+
+
+def loss_at(curve: Curve, cost: float) -> float | None:
+    """Running minimum at this cost, linear in log cost; None outside the evaluations."""
+    known = (curve.costs > 0) & ~np.isnan(curve.best)
+    costs, best = curve.costs[known], curve.best[known]
+    if not costs.size or not costs[0] <= cost <= costs[-1] * (1 + 1e-9):
+        return None
+    return float(np.interp(np.log(cost), np.log(costs), best))
+
+
+def targets(baseline: Sequence[Curve]) -> tuple[Target, ...]:
+    """The target grid, headline first: at each share of cost the highest baseline loss, so that every seed is there."""
+    found = []
+    for share in SHARES if baseline else ():
+        losses = [loss_at(curve, share * float(curve.costs[-1])) if curve.costs.size else None for curve in baseline]
+        if all(loss is not None for loss in losses):
+            found.append(Target(share, max(loss for loss in losses if loss is not None)))
+    return tuple(found)
+
+
+def band(curves: Sequence[Curve], points: int = 200) -> Band | None:
+    """Mean over seeds where all of them exist, on a grid even in log cost; None if they nowhere overlap."""
+    known = [(curve.costs > 0) & ~np.isnan(curve.losses) for curve in curves]
+    if not curves or any(keep.sum() < 2 for keep in known):
+        return None
+    pairs = [(np.log(curve.costs[keep]), curve.losses[keep]) for curve, keep in zip(curves, known, strict=True)]
+    low, high = max(costs[0] for costs, _ in pairs), min(costs[-1] for costs, _ in pairs)
+    if low >= high:
+        return None
+    grid = np.linspace(low, high, points)
+    values = np.stack([np.interp(grid, costs, losses) for costs, losses in pairs])
+    n = len(curves)
+    half = stats.t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n) if n >= 3 else None
+    return Band(np.exp(grid), values.mean(axis=0), half, n)

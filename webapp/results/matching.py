@@ -1,0 +1,88 @@
+"""Whether a baseline is a fair match for an arm, in reasons. "No Train No Gain" (Kaddour et al., 2023) is why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from training.spec import RunSpec
+from webapp.results.comparison import ArmResult, SeedRun, Unit
+from webapp.results.statistics import FEWEST
+
+NEAR = 0.02
+"""How far two FLOP totals may differ and still count as the same budget, or a bill and its curve as agreeing."""
+SETTING = {
+    "task": "the task",
+    "data": "the data",
+    "model": "the model",
+    "batch_size": "the batch size",
+    "precision": "the precision",
+    "eval_points": "the number of evaluations",
+}
+
+
+def setting_differences(ours: RunSpec, theirs: RunSpec) -> list[str]:
+    """What differs beside the method and its budget; each is a reason why a saving may come from elsewhere."""
+    found = [name for field, name in SETTING.items() if getattr(ours, field) != getattr(theirs, field)]
+    optims = (ours.optim.model_dump(), theirs.optim.model_dump())
+    return found + [f"optim.{knob}" for knob in optims[0] if optims[0][knob] != optims[1][knob]]
+
+
+def same_steps(ours: ArmResult, theirs: ArmResult) -> bool:
+    return ours.spec.steps() == theirs.spec.steps()
+
+
+def same_flops(ours: ArmResult, theirs: ArmResult) -> bool:
+    """Executed FLOPs within 2 %: measured where both have finished runs, else by closed form."""
+    measured = ours.totals(Unit.EXECUTED), theirs.totals(Unit.EXECUTED)
+    if measured[0] and measured[1]:
+        a, b = measured[0].value, measured[1].value
+    else:
+        a, b = ours.spec.train_flops(), theirs.spec.train_flops()
+    return abs(a - b) <= NEAR * max(a, b)
+
+
+def problems(arm: ArmResult, baseline: ArmResult | None) -> tuple[str, ...]:
+    """Why this arm has no matched baseline; empty when it has one."""
+    if baseline is None:
+        return ("no arm is marked as the baseline",)
+    found = []
+    if different := setting_differences(arm.spec, baseline.spec):
+        found.append(f"{_listed(different)} not the same in both arms")
+    if not (same_steps(arm, baseline) or same_flops(arm, baseline)):
+        found.append("the baseline has neither the arm's number of steps nor its FLOPs")
+    shared = {run.seed for run in arm.finished} & {run.seed for run in baseline.finished}
+    if len(shared) < FEWEST:
+        found.append(f"{_seeds(len(shared))} finished in both arms, {FEWEST} needed")
+    paired = [run for run in (*arm.finished, *baseline.finished) if run.seed in shared]
+    if unbilled := sum(not _billed(run) for run in paired):
+        found.append(f"the ledger of {_runs(unbilled)} is incomplete or disagrees with the curve")
+    return tuple(found)
+
+
+def missing_baselines(arm: ArmResult, arms: Sequence[ArmResult]) -> tuple[str, ...]:
+    """Which fair dense twins the experiment lacks: equal steps, equal FLOPs with their own decay."""
+    if arm.is_baseline:
+        return ()
+    others = [other for other in arms if other.is_dense and other.code != arm.code]
+    twins = [other for other in others if not setting_differences(arm.spec, other.spec)]
+    found = [] if any(same_steps(arm, twin) for twin in twins) else ["equal steps"]
+    return tuple(found if any(same_flops(arm, twin) for twin in twins) else [*found, "equal FLOPs"])
+
+
+def _billed(run: SeedRun) -> bool:
+    """Whether the bill's training FLOPs are there and agree with the curve's running total."""
+    billed, drawn = run.total(Unit.EXECUTED), run.evaluations[-1].executed if run.evaluations else 0.0
+    return billed > 0 and abs(billed - drawn) <= NEAR * billed
+
+
+def _listed(names: Sequence[str]) -> str:
+    text = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{text} {'is' if len(names) == 1 else 'are'}"
+
+
+def _seeds(count: int) -> str:
+    return f"{count or 'no'} {'seed' if count in (0, 1) else 'seeds'}"
+
+
+def _runs(count: int) -> str:
+    return f"{count} {'run' if count == 1 else 'runs'}"
