@@ -68,6 +68,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "webapp.navigation.navigation",
             ]
         },
     }
@@ -91,6 +92,8 @@ GRACE_SECONDS = env.float("GRACE_SECONDS", default=60.0)
 """How long a trainer that was asked to stop may take for its last checkpoint."""
 STALL_SECONDS = env.float("STALL_SECONDS", default=600.0)
 """A trainer without a step for this long is taken for hung."""
+CHECKPOINT_SECONDS = env.float("CHECKPOINT_SECONDS", default=30.0)
+"""The most work that a crash can cost."""
 BACKOFF_SECONDS = env.list("BACKOFF_SECONDS", cast=float, default=[10.0, 60.0, 300.0])
 """Wait before the next attempt, by attempts without progress."""
 ATTEMPTS_WITHOUT_PROGRESS = env.int("ATTEMPTS_WITHOUT_PROGRESS", default=3)
@@ -143,8 +146,18 @@ CONTENT_SECURITY_POLICY = {
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "webapp" / "static"]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "webapp.assets.PlotlyFinder",
+]
+WHITENOISE_USE_FINDERS = True
+"""Static files are served from where they lie; nothing has to be collected first."""
 USE_TZ = True
 TIME_ZONE = "UTC"
 USE_I18N = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 500
+DATASET_MAX_BYTES = env.int("DATASET_MAX_BYTES", default=1024**3)
+"""Largest text that a person may upload."""
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]

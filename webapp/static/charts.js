@@ -1,0 +1,120 @@
+// The one place for how every chart looks. A page gives plain Plotly figures; colour, dash, marker and axes come from here.
+//
+//   <div class="chart" data-figure="curve" role="img" aria-label="..."></div>  {{ figure|json_script:"curve" }}
+//
+// A figure is {"data": [...], "layout": {...}}. A trace says what it is in `meta`, never how it looks:
+// (with {% include "charts.html" %} in the page's `scripts` block).
+//   meta.arm   its place in the palette; 0 is the baseline (ink), 1 to 7 vary in colour, dash and marker together
+//   meta.role  "mean" (a strong line, the default), "seed" (thin and faint), "band" (filled, no line), "bar", "point"
+// A colour in the layout (of a shape, an annotation) is a token name, e.g. "--ink-2".
+
+const ARMS = [
+  { light: "#1c1e21", dark: "#e8e9eb", dash: "solid", symbol: "circle" },
+  { light: "#0072B2", dark: "#56B4E9", dash: "dash", symbol: "square" },
+  { light: "#B86E00", dark: "#E69F00", dash: "dot", symbol: "diamond" },
+  { light: "#00795A", dark: "#35c796", dash: "dashdot", symbol: "triangle-up" },
+  { light: "#C24F00", dark: "#ff8a4d", dash: "longdash", symbol: "triangle-down" },
+  { light: "#A8548B", dark: "#e39cc4", dash: "longdashdot", symbol: "x" },
+  { light: "#2E7FB0", dark: "#8fcdf2", dash: "6px 2px 1px 2px", symbol: "star" },
+  { light: "#7A7000", dark: "#F0E442", dash: "2px 3px", symbol: "cross" },
+];
+const OPTIONS = { displayModeBar: false, responsive: true, showTips: false };
+const scheme = matchMedia("(prefers-color-scheme: dark)");
+const quiet = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** The colour a token has now, resolved by the browser: light or dark. */
+function token(name) {
+  const probe = document.createElement("i");
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const colour = getComputedStyle(probe).color;
+  probe.remove();
+  return colour;
+}
+
+/** Colour, dash and marker of an arm in the present theme. */
+export function arm(index) {
+  const { light, dark, dash, symbol } = ARMS[index % ARMS.length];
+  return { color: scheme.matches ? dark : light, dash, symbol };
+}
+
+const faint = (hex, share) => hex + Math.round(share * 255).toString(16).padStart(2, "0");
+/** Plotly reads names as a little HTML; ours are plain text. */
+const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+const merged = (base, extra = {}) => {
+  const out = { ...base };
+  for (const [key, value] of Object.entries(extra))
+    out[key] = value && typeof value === "object" && !Array.isArray(value) ? merged(base[key] ?? {}, value) : value;
+  return out;
+};
+
+/** A trace as the theme draws it; what the trace itself states wins. */
+function styled(trace) {
+  const { arm: place = 0, role = "mean" } = trace.meta ?? {};
+  const { color, dash, symbol } = arm(place);
+  const looks = {
+    mean: { mode: "lines", line: { color, dash, width: 2.2 }, marker: { color, symbol, size: 7 } },
+    seed: { mode: "lines", line: { color: faint(color, 0.45), dash, width: 1 }, hoverinfo: "skip" },
+    band: { mode: "lines", fill: "toself", fillcolor: faint(color, 0.17), line: { width: 0 }, hoverinfo: "skip" },
+    point: { mode: "markers", marker: { color, symbol, size: 9 }, line: { color, dash }, error_x: { color }, error_y: { color } },
+    bar: { type: "bar", marker: { color, line: { color: token("--card"), width: 1 }, pattern: { fgcolor: token("--card") } } },
+  };
+  const named = trace.name === undefined ? {} : { name: plain(trace.name) };
+  const own = { x: trace.x && [...trace.x], y: trace.y && [...trace.y] }; // Plotly appends in place
+  return merged({ type: "scatter", ...looks[role] }, { ...trace, ...named, ...own });
+}
+
+/** Token names become colours wherever a layout mentions one. */
+function coloured(value) {
+  if (typeof value === "string") return value.startsWith("--") ? token(value) : value;
+  if (Array.isArray(value)) return value.map(coloured);
+  if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, coloured(v)]));
+  return value;
+}
+
+function themed(layout = {}) {
+  const ink = token("--ink"), second = token("--ink-2"), line = token("--line");
+  const axis = {
+    gridcolor: line, linecolor: line, zeroline: false, ticks: "outside", tickcolor: line, automargin: true,
+    tickfont: { color: second, size: 11 }, title: { font: { color: second, size: 12 }, standoff: 8 },
+  };
+  const axes = Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key));
+  const frame = {
+    margin: { l: 56, r: 14, t: 8, b: 44 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: "system-ui, 'DejaVu Sans', sans-serif", color: ink, size: 12 },
+    showlegend: true, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 11 } },
+    hovermode: "x unified", hoverlabel: { bgcolor: token("--card"), bordercolor: line, font: { color: ink } },
+    dragmode: false, uirevision: "kept",
+  };
+  for (const key of new Set(["xaxis", "yaxis", ...axes])) frame[key] = axis;
+  return merged(frame, coloured(layout));
+}
+
+/** Draw a figure into an element, and again whenever the theme changes. */
+export function draw(element, figure) {
+  element.figure = figure;
+  return Plotly.react(element, figure.data.map(styled), themed(figure.layout), OPTIONS);
+}
+
+/** Append points to a drawn figure, and remember them for the next redraw. */
+export function extend(element, additions) {
+  const traces = additions.map(({ trace }) => trace);
+  for (const { trace, x, y } of additions) {
+    element.figure.data[trace].x.push(...x);
+    element.figure.data[trace].y.push(...y);
+  }
+  return Plotly.extendTraces(element, { x: additions.map(({ x }) => [...x]), y: additions.map(({ y }) => [...y]) }, traces);
+}
+
+/** Draw every chart below `root` whose figure is in the page. */
+export function drawAll(root = document) {
+  for (const element of root.querySelectorAll(".chart[data-figure]"))
+    draw(element, JSON.parse(document.getElementById(element.dataset.figure).textContent));
+}
+
+export const calm = () => quiet.matches;
+scheme.addEventListener("change", () => {
+  for (const element of document.querySelectorAll(".chart")) if (element.figure) draw(element, element.figure);
+});
+document.addEventListener("htmx:afterSwap", (event) => drawAll(event.target));
+drawAll();
