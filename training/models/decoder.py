@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.models.shape import Shape
-from training.models.surgery import OPEN, Gate, rows
+from training.models.surgery import OPEN, Gate, Gated, rows
 
 
 def project(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -50,13 +50,12 @@ class Attention(nn.Module):
             heads = heads if gate.heads is None else len(gate.heads)
             groups = groups if gate.groups is None else len(gate.groups)
         projected = F.linear(x, qkv, bias).view(*x.shape[:2], -1, self.width)
-        query_key, value = projected.split([heads + groups, groups], dim=2)
+        query_key, value = projected[:, :, : heads + groups], projected[:, :, heads + groups :]
         if rotation is not None:
             query_key = rotate(query_key, rotation)
-        query, key = query_key.split([heads, groups], dim=2)
         mixed = F.scaled_dot_product_attention(
-            query.transpose(1, 2),
-            key.transpose(1, 2),
+            query_key[:, :, :heads].transpose(1, 2),
+            query_key[:, :, heads:].transpose(1, 2),
             value.transpose(1, 2),
             is_causal=True,
             enable_gqa=heads != groups,
@@ -74,18 +73,13 @@ class Attention(nn.Module):
         return torch.cat((heads, groups + self.heads, groups + (self.heads + self.groups)))
 
 
-class Layer(nn.Module):
-    """Attention and MLP, each behind a norm, added to the residual stream; `gate` says what of it trains."""
+class Layer(Gated):
+    """Attention and MLP, each behind a norm, added to the residual stream."""
 
     def __init__(self, attention: nn.Module, mlp: nn.Module, norms: tuple[nn.Module, nn.Module]) -> None:
         super().__init__()
         self.attention_norm, self.mlp_norm = norms
         self.attention, self.mlp = attention, mlp
-        self.gate = Gate()
-
-    @property
-    def runs(self) -> bool:
-        return self.gate.runs or not self.training
 
     def forward(self, x: Tensor, rotation: Tensor | None) -> Tensor:
         gate = self.gate if self.training else OPEN

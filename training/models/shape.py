@@ -49,18 +49,28 @@ class Shape:
         """Multiply-adds per token of the language-model head."""
         return self.width * self.vocab
 
-    def block_train_flops(self, context: int, *, heads: float = 1.0, mlp: float = 1.0, layers: float = 1.0) -> float:
-        """Training FLOPs per token of the blocks with these shares active.
+    def block_train_flops(
+        self, context: int, *, heads: float = 1.0, groups: float | None = None, mlp: float = 1.0, layers: float = 1.0
+    ) -> float:
+        """Training FLOPs per token of the blocks with these shares active; `groups`, of key-value heads, as `heads`.
 
         Backward costs twice the forward, except inside fused attention: its backward recomputes the scores, five
         products for the forward's two, so scores and values cost 3.5 times their forward, not 3.
         """
-        attention = 6 * self.projection_macs + 7 * self.score_macs(context)
-        return layers * self.layers * (heads * attention + mlp * 6 * self.mlp_macs)
+        query = 2 * self.width * self.width
+        key_value = self.projection_macs - query
+        projections = heads * query + (heads if groups is None else groups) * key_value
+        attention = 6 * projections + 7 * heads * self.score_macs(context)
+        return layers * self.layers * (attention + mlp * 6 * self.mlp_macs)
 
-    def train_flops(self, context: int, *, heads: float = 1.0, mlp: float = 1.0, layers: float = 1.0) -> float:
-        """Training FLOPs per token: the active blocks, and the head, which is never reduced."""
-        return self.block_train_flops(context, heads=heads, mlp=mlp, layers=layers) + 6 * self.head_macs
+    def train_flops(self, context: int) -> float:
+        """Training FLOPs per token of the whole network: the blocks and the head."""
+        return self.block_train_flops(context) + self.head_train_flops
+
+    @property
+    def head_train_flops(self) -> float:
+        """Training FLOPs per token of the language-model head."""
+        return 6.0 * self.head_macs
 
     @property
     def parameters(self) -> int:

@@ -9,7 +9,6 @@ evaluation mode the whole network runs, unscaled, like dropout.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -37,27 +36,34 @@ class Gate:
 OPEN = Gate()
 
 
-def gates(model: nn.Module) -> list[Gate]:
-    """The gates of a model's layers, first layer first; empty for a model without any."""
-    return [gate for layer in gated(model) if isinstance(gate := layer.gate, Gate)]
+class Gated(nn.Module):
+    """A layer that asks its gate what of it runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = Gate()
+
+    @property
+    def runs(self) -> bool:
+        return self.gate.runs or not self.training
 
 
-def gated(model: nn.Module) -> list[nn.Module]:
-    """The layers that have a gate, first layer first."""
-    return [layer for layer in model.modules() if isinstance(getattr(layer, "gate", None), Gate)]
+def gated(model: nn.Module) -> list[Gated]:
+    """The layers that have a gate, first layer first; empty for a model without any."""
+    return [layer for layer in model.modules() if isinstance(layer, Gated)]
 
 
 def open_all(model: nn.Module) -> None:
     """Let the whole network run again."""
     for layer in gated(model):
-        layer.gate = Gate()  # type: ignore[assignment]
+        layer.gate = Gate()
 
 
-def zero_gradients(layers: Iterable[nn.Module]) -> None:
-    """Give every parameter without a gradient one of zeros, so that the optimiser treats it like an inactive slice."""
-    for layer in layers:
-        for parameter in layer.parameters():
-            if parameter.grad is None and parameter.requires_grad:
+def zero_gradients(model: nn.Module) -> None:
+    """Give layers that did not run gradients of zeros: the optimiser then treats them like inactive slices."""
+    for layer in gated(model):
+        for parameter in () if layer.gate.runs else layer.parameters():
+            if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
 
 
