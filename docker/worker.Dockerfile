@@ -19,4 +19,4 @@ COPY worker worker
 RUN install -d -o 10001 -g 10001 /var/lib/flopwise
 
 USER 10001:10001
-CMD ["celery", "-A", "worker.app", "worker", "-Q", "cpu", "--pool", "prefork", "-c", "1", "--loglevel", "INFO"]
+CMD ["celery", "-A", "worker.app", "worker", "-Q", "cpu", "--pool", "solo", "--loglevel", "INFO"]

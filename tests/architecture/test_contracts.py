@@ -19,6 +19,7 @@ PRODUCTION = {
     "HTTPS": "true",
     "DJANGO_SETTINGS_MODULE": "webapp.settings",
 }
+DEPLOY = ("--deploy", "--fail-level", "WARNING")
 PLANTED = [
     ("training/loop.py", "import webapp.codes", "Imports go worker -> webapp -> training, never back"),
     ("webapp/codes.py", "import worker", "Imports go worker -> webapp -> training, never back"),
@@ -32,12 +33,19 @@ PLANTED = [
 ]
 
 
-def run(*command: str | Path, cwd: Path = ROOT, text: str | None = None, **environment: str) -> tuple[int, str]:
+def run(*command: str | Path, cwd: Path = ROOT, text: str | None = None) -> tuple[int, str]:
     """Exit status and all output."""
-    done = subprocess.run(
-        command, cwd=cwd, input=text, capture_output=True, text=True, check=False, env={**os.environ, **environment}
-    )
+    done = subprocess.run(command, cwd=cwd, input=text, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
+
+
+def check(*options: str, **changes: str) -> tuple[int, str]:
+    """`manage.py check` under production settings with these changes: exit status and errors."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check", *options],
+        cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, **PRODUCTION, **changes},
+    )  # fmt: skip
+    return done.returncode, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +110,7 @@ def test_mypy_refuses_a_wrong_type_and_a_missing_one(tmp_path: Path) -> None:
 
 
 def test_production_settings_pass_the_deploy_check() -> None:
-    status, output = run(sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING", **PRODUCTION)
+    status, output = check(*DEPLOY)
     assert status == 0, output
 
 
@@ -111,14 +119,13 @@ def test_production_settings_pass_the_deploy_check() -> None:
     [("HTTPS", "false", "security.W008"), ("DEBUG", "true", "security.W018"), ("ALLOWED_HOSTS", "", "security.W020")],
 )
 def test_deploy_check_refuses_an_unsafe_setting(name: str, value: str, warning: str) -> None:
-    unsafe = {**PRODUCTION, name: value}
-    status, output = run(sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING", **unsafe)
+    status, output = check(*DEPLOY, **{name: value})
     assert status == 1
     assert warning in output
 
 
 def test_site_refuses_a_short_secret_key() -> None:
-    status, output = run(sys.executable, "manage.py", "check", **{**PRODUCTION, "SECRET_KEY": "short"})
+    status, output = check(SECRET_KEY="short")
     assert status == 1
     assert "SECRET_KEY needs at least 50 characters" in output
 

@@ -58,7 +58,7 @@ def serve(home: Home, fleet: Fleet, host: str) -> None:
 
 
 def programs(home: Home, host: str, port: int) -> list[Child]:
-    """Web, the sweeper of the periodic jobs, beat, and one worker per core with one thread each."""
+    """Web, the sweeper of the periodic jobs, beat, and a worker per core, to which its slot gives one thread."""
     celery = [sys.executable, "-m", "celery", "-A"]
     plain = ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
     commands = {
@@ -68,12 +68,14 @@ def programs(home: Home, host: str, port: int) -> list[Child]:
         ],
         "sweeper": [*celery, "webapp.celery", "worker", "-Q", "sweep", "-n", "sweep@%h", "--pool", "solo", *plain],
     }  # fmt: skip
-    for core in range(1, len(os.sched_getaffinity(0)) + 1):
-        pool = ["-c", "1", "--pool", "prefork", "-n", f"cpu{core}@%h"]
-        commands[f"worker-{core}"] = [*celery, "worker.app", "worker", "-Q", "cpu", *pool, *plain]
+    slots = [f"cpu-{core}" for core in range(len(os.sched_getaffinity(0)))]
+    for slot in slots:
+        commands[slot] = [*celery, "worker.app", "worker", "-Q", "cpu", "-n", f"{slot}@%h", "--pool", "solo", *plain]
     commands["beat"] = [*celery, "webapp.celery", "beat", "-s", str(home.state / "beat"), "--pidfile", ""]
-    threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    return [Child(name, command, home.logs / f"{name}.log", threads) for name, command in commands.items()]
+    return [
+        Child(name, command, home.logs / f"{name}.log", {"SLOT": name} if name in slots else {})
+        for name, command in commands.items()
+    ]
 
 
 def prepare() -> None:
