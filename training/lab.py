@@ -21,7 +21,7 @@ from training.outcome import Outcome, Predictor
 from training.precision import precision
 from training.records import CostLine, Point, Purpose, Score
 from training.seeds import reseed
-from training.spec import RunSpec
+from training.spec import Eval, RunSpec
 
 Kept = TypeVar("Kept")
 
@@ -44,7 +44,7 @@ class Task(Protocol):
     def batch(self, index: Tensor) -> Batch: ...
     def loss(self, model: nn.Module, batch: Batch) -> Tensor: ...
     def validate(self, predict: Predictor) -> float: ...
-    def score(self, outcome: Outcome, evals: Sequence[str]) -> list[Score]: ...
+    def score(self, outcome: Outcome, evals: Sequence[Eval]) -> list[Score]: ...
 
 
 class Sink(Protocol):

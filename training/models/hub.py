@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.models.build import build
 from training.models.config import config, shape_of
@@ -74,8 +74,10 @@ BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
 """Endings of constants that older files carry beside the weights."""
 
 
-def save(model: Decoder, folder: Path) -> None:
+def save(model: nn.Module, folder: Path) -> None:
     """Write `model.safetensors` and `config.json` into an existing folder."""
+    if not isinstance(model, Decoder):
+        raise TypeError(f"{type(model).__name__} has no Hugging Face names")
     ours, theirs = model.state_dict(), dict[str, Tensor]()
     for name, names, transposed in _pairs(model.shape):
         tensor = ours[name].detach().t() if transposed else ours[name].detach()

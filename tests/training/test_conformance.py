@@ -1,0 +1,106 @@
+"""What every method must keep, run over the catalogue: a new method is held to it by being there."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import training
+from tests.training.workbench import Workbench
+from training import catalog
+from training.records import Purpose
+from training.spec import RunSpec
+
+METHODS = catalog.names()
+CORE = [path for path in Path(training.__file__).parent.rglob("*.py") if "methods" not in path.parts]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_card_is_complete(name: str) -> None:
+    card = catalog.card(name)
+    assert card.title
+    assert card.family
+    assert card.tasks
+    assert len(card.text) > 40
+    assert all(field.title and field.description for field in card.knobs.model_fields.values())
+    assert name == "dense" or (card.paper.startswith("https://") and card.claims)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_card_loads_no_torch(name: str) -> None:
+    code = f"import sys, training.methods.{name}.card; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_default_knobs_survive_the_trip_through_json(name: str) -> None:
+    spec = RunSpec(methods=(name,))
+    assert RunSpec.model_validate_json(spec.model_dump_json()).knobs[name] == catalog.card(name).knobs()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_stages_cover_the_whole_run(name: str) -> None:
+    spec = RunSpec(methods=(name,))
+    assert sum(stage.share for stage in spec.stages()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_twenty_steps_run_cost_and_predict(name: str, bench: Workbench) -> None:
+    done = bench.train(bench.spec(name))
+    phases = {point.phase for point in done.memory.points}
+    assert phases
+    assert phases == {phase for phase, purpose in done.lab.ledger.lines if purpose is Purpose.TRAIN}
+    assert all(line.executed > 0 for line in done.lab.ledger.lines.values())
+    tokens = torch.zeros(2, 8, dtype=torch.int64)
+    assert done.lab.predictor(done.outcome)(tokens).shape == (2, 8, 512)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_forecast_is_what_was_counted(name: str, bench: Workbench) -> None:
+    spec = bench.spec(name, budget={"steps": 60})
+    assert bench.train(spec).executed() == pytest.approx(spec.train_flops(), rel=0.01)
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("budget", [{"steps": 40}, {"tokens": 40 * 4 * 32}, {"flops": 6.0e9}])
+def test_interruption_changes_nothing(name: str, budget: dict[str, float], bench: Workbench) -> None:
+    spec = bench.spec(name, budget=budget)
+    smooth, torn = bench.train(spec), bench.train(spec, stop_every=7)
+    assert torn.attempts > 3
+    assert smooth.weights().keys() == torn.weights().keys()
+    assert all(torch.equal(weight, torn.weights()[key]) for key, weight in smooth.weights().items())
+    for series in ("train/loss", "val/loss"):
+        assert smooth.series(series) == torn.series(series)
+    assert smooth.executed() == torn.executed()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_seeds_differ_and_repeat(name: str, bench: Workbench) -> None:
+    spec = bench.spec(name)
+    first, again, other = (bench.train(spec, seed=seed).series("val/loss") for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_seed_starts_every_method_from_the_same_weights(name: str, bench: Workbench) -> None:
+    dense = bench.lab(bench.spec("dense"), seed=3).build().state_dict()
+    method = bench.lab(bench.spec(name), seed=3).build().state_dict()
+    assert all(torch.equal(weight, method[key]) for key, weight in dense.items())
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "dense"])
+def test_the_core_does_not_know_a_method_by_name(name: str) -> None:
+    for path in CORE:
+        words = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
+        words |= {
+            node.value
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        assert name not in words, path.name
