@@ -87,13 +87,17 @@ class SeedRun:
             return float(self.evaluations[-1].steps) if self.evaluations else 0.0
         return float(sum(getattr(line, unit.value) for line in self.lines if _training(line)))
 
+    def effective(self, evaluation: Evaluation) -> float | None:
+        """Effective FLOPs at an evaluation, where one density holds for the whole run."""
+        return None if self.density is None else self.density * evaluation.executed
+
     def curve(self, unit: Unit) -> Curve | None:
         """Evaluations against this unit; None if the points do not tell it."""
         if unit is Unit.EFFECTIVE:
-            density = self.density
-            if density is None:
+            effective = [self.effective(evaluation) for evaluation in self.evaluations]
+            costs = [cost for cost in effective if cost is not None]
+            if len(costs) < len(effective):
                 return None
-            costs = [density * evaluation.executed for evaluation in self.evaluations]
         else:
             costs = [float(getattr(evaluation, unit.value)) for evaluation in self.evaluations]
         return Curve.of(costs, [evaluation.loss for evaluation in self.evaluations])
@@ -130,6 +134,12 @@ class Test:
     shots: int
 
     __test__ = False
+
+    @property
+    def title(self) -> str:
+        """`cloze acc (v1)`."""
+        shots = f", {self.shots}-shot" if self.shots else ""
+        return f"{self.task} {self.metric} (v{self.version}{shots})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,10 +87,10 @@ def loss_at(curve: Curve, cost: float) -> float | None:
     return float(np.interp(np.log(cost), np.log(costs), best))
 
 
-def targets(baseline: Sequence[Curve]) -> tuple[Target, ...]:
+def targets(baseline: Sequence[Curve], shares: Sequence[float] = SHARES) -> tuple[Target, ...]:
     """The target grid, headline first: at each share of cost the highest baseline loss, so that every seed is there."""
     found = []
-    for share in SHARES if baseline else ():
+    for share in shares if baseline else ():
         losses = [loss_at(curve, share * float(curve.costs[-1])) if curve.costs.size else None for curve in baseline]
         if all(loss is not None for loss in losses):
             found.append(Target(share, max(loss for loss in losses if loss is not None)))
@@ -111,3 +111,16 @@ def band(curves: Sequence[Curve], points: int = 200) -> Band | None:
     n = len(curves)
     half = stats.t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n) if n >= 3 else None
     return Band(np.exp(grid), values.mean(axis=0), half, n)
+
+
+def thinned(curve: Curve, limit: int) -> Curve:
+    """At most `limit` points: first and last, and the lowest and highest of each stretch between."""
+    if curve.costs.size <= limit:
+        return curve
+    inner = np.arange(1, curve.costs.size - 1)
+    filled = np.nan_to_num(curve.losses, nan=np.inf)
+    kept = {0, curve.costs.size - 1}
+    for stretch in np.array_split(inner, (limit - 2) // 2):
+        kept |= {int(stretch[filled[stretch].argmin()]), int(stretch[filled[stretch].argmax()])}
+    chosen = np.array(sorted(kept))
+    return Curve(curve.costs[chosen], curve.losses[chosen])

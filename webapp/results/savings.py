@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from training import catalog
 from webapp.results import matching
 from webapp.results.comparison import ArmResult, Comparison, Mean, TestScore, Unit
-from webapp.results.curves import Target, cost_to_reach, targets
+from webapp.results.curves import SHARES, Target, cost_to_reach, targets
 from webapp.results.statistics import Estimate, paired_difference, paired_saving, saving_at
 from webapp.results.verdict import Judgement, judge
 
@@ -51,8 +52,9 @@ def claimed_ratios(arm: ArmResult) -> tuple[tuple[float, str], ...]:
     return tuple((1 - claim.saving, claim.setting) for claim in claims if claim.saving is not None)
 
 
-def grid(baseline: ArmResult, unit: Unit) -> tuple[Target, ...]:
-    return targets(list(baseline.curves(unit).values()))
+def grid(baseline: ArmResult, unit: Unit, shares: Sequence[float] = SHARES) -> tuple[Target, ...]:
+    """Target losses of the baseline, at these shares of its cost."""
+    return targets(list(baseline.curves(unit).values()), shares)
 
 
 def at_target(arm: ArmResult, baseline: ArmResult, unit: Unit, loss: float) -> Estimate:

@@ -1,0 +1,252 @@
+"""The charts as plain Plotly figures. A trace says what it is in `meta`; charts.js gives colour, dash and marker.
+
+Names are plain text: charts.js escapes trace names, category labels and hover texts are escaped here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from training.records import OUTSIDE_TRAINING, Purpose
+from webapp.results import notation
+from webapp.results.comparison import ArmResult, Comparison, Unit
+from webapp.results.curves import Curve, Floats, band, thinned
+from webapp.results.savings import Finding, at_target, claimed_ratios, grid
+from webapp.results.statistics import Estimate
+from webapp.results.tables import mean_lines
+
+LIMIT = 1_000
+"""Most points of a trace that the browser gets."""
+SHARES = tuple(float(share) for share in np.linspace(1, 0.15, 35))
+"""Where the saving is drawn: at the baseline's losses at these shares of its cost."""
+HATCHES = {Purpose.EVAL: "/", Purpose.REDONE: "x", Purpose.ADAPT: "."}
+OVERHEAD = "\\"
+"""Hatch of counted work that is not plain training steps: grey printing must tell it too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A chart: Plotly `figure`, a sentence that says what it shows, and how many points of how many."""
+
+    figure: dict[str, Any]
+    summary: str
+    shown: int
+    total: int
+
+
+def loss_vs_cost(comparison: Comparison, unit: Unit) -> Figure:
+    """Validation loss against cost: thin seeds, mean and 95 % band on a common cost grid."""
+    traces: list[dict[str, Any]] = []
+    shown = total = 0
+    for arm in comparison.arms:
+        curves = [curve for curve in arm.curves(unit).values()]
+        drawn = [thinned(curve, LIMIT) for curve in curves]
+        shown, total = shown + sum(c.costs.size for c in drawn), total + sum(c.costs.size for c in curves)
+        traces += [_seed(arm, curve) for curve in drawn]
+        traces += _mean(arm, curves, unit)
+    layout = {
+        "xaxis": {"type": "log", "title": {"text": f"{unit.label}, log"}, **_cost_ticks(unit)},
+        "yaxis": {"title": {"text": "validation loss (nats)"}, "range": _loss_range(comparison, unit)},
+        "hovermode": "closest",
+    }
+    ends = [f"{arm.label} ends at {notation.loss(arm.final_loss)}" for arm in comparison.arms if arm.final_loss]
+    summary = f"Validation loss against {unit.label}. {'; '.join(ends) or 'No run has finished yet'}."
+    return Figure({"data": traces, "layout": layout}, summary, shown, total)
+
+
+def _seed(arm: ArmResult, curve: Curve) -> dict[str, Any]:
+    positive = curve.costs > 0
+    return {
+        "x": _plain(curve.costs[positive]),
+        "y": _plain(curve.losses[positive]),
+        "meta": {"arm": arm.index, "role": "seed"},
+        "showlegend": False,
+    }
+
+
+def _mean(arm: ArmResult, curves: list[Curve], unit: Unit) -> list[dict[str, Any]]:
+    """Mean over seeds, and its band from 3 seeds on."""
+    found = band(curves)
+    if found is None:
+        return []
+    meta = {"arm": arm.index}
+    label = escape(arm.label)
+    pairs = zip(found.costs, found.mean, strict=True)
+    text = [f"{label}: {loss:.3f} at {notation.quantity(cost, unit)}" for cost, loss in pairs]
+    mean = {
+        "x": _plain(found.costs),
+        "y": _plain(found.mean),
+        "name": f"{arm.label} (n = {found.n})",
+        "meta": {**meta, "role": "mean"},
+        "text": text,
+        "hoverinfo": "text",
+    }
+    if found.half is None:
+        return [mean]
+    return [_ribbon(arm, found.costs, found.mean - found.half, found.mean + found.half), mean]
+
+
+def _ribbon(arm: ArmResult, x: Floats, low: Floats, high: Floats) -> dict[str, Any]:
+    return {
+        "x": _plain(np.concatenate([x, x[::-1]])),
+        "y": _plain(np.concatenate([high, low[::-1]])),
+        "meta": {"arm": arm.index, "role": "band"},
+        "showlegend": False,
+    }
+
+
+def _loss_range(comparison: Comparison, unit: Unit) -> list[float]:
+    """From a little below the best loss to where all arms are past their first tenth, so that the end is legible."""
+    losses = [curve.losses for arm in comparison.arms for curve in arm.curves(unit).values()]
+    finite = [loss[~np.isnan(loss)] for loss in losses]
+    finite = [loss for loss in finite if loss.size]
+    if not finite:
+        return [0.0, 1.0]
+    low, high = (
+        min(float(loss.min()) for loss in finite),
+        max(float(loss[min(1, loss.size - 1) :].max()) for loss in finite),
+    )
+    margin = 0.05 * (high - low) or 0.1
+    return [low - margin, high + margin]
+
+
+def saving_at_equal_loss(comparison: Comparison, found: tuple[Finding, ...], unit: Unit) -> Figure:
+    """Cost relative to the baseline against the target loss: below 1 saves. Drawn where every seed got there."""
+    baseline = comparison.baseline
+    goals = _fine_grid(baseline, unit) if baseline else ()
+    traces: list[dict[str, Any]] = []
+    shown = 0
+    for finding in found if baseline else ():
+        assert baseline is not None
+        pairs = [(goal, at_target(finding.arm, baseline, unit, goal)) for goal in goals]
+        exact = [(goal, estimate) for goal, estimate in pairs if estimate.value is not None and not estimate.bound]
+        shown += len(exact)
+        traces += _ratio(finding.arm, exact)
+    layout = {
+        "xaxis": {"title": {"text": "target validation loss (harder to the right)"}, "autorange": "reversed"},
+        "yaxis": {"type": "log", "title": {"text": f"{unit.label} ÷ baseline, log"}, "dtick": "D2"},
+        "shapes": [_level(1.0, "solid"), *(_level(ratio, "dash") for ratio in _claims(found, unit))],
+        "annotations": [_claim_label(ratio) for ratio in _claims(found, unit)],
+        "hovermode": "closest",
+    }
+    told = [f"{finding.arm.label}: {notation.saving(finding.headline[1])}" for finding in found if finding.headline]
+    summary = f"Cost to reach a loss, relative to the baseline. Saving at its final loss: {'; '.join(told) or 'none'}."
+    return Figure({"data": traces, "layout": layout}, summary, shown, len(goals) * len(found))
+
+
+def _fine_grid(baseline: ArmResult, unit: Unit) -> tuple[float, ...]:
+    return tuple(sorted({goal.loss for goal in grid(baseline, unit, SHARES)}, reverse=True))
+
+
+def _ratio(arm: ArmResult, pairs: list[tuple[float, Estimate]]) -> list[dict[str, Any]]:
+    if not pairs:
+        return []
+    goals = np.array([goal for goal, _ in pairs])
+    text = [f"{escape(arm.label)} at {goal:.3f}: saves {notation.saving(estimate)}" for goal, estimate in pairs]
+    ratios = np.array([1 - (estimate.value or 0.0) for _, estimate in pairs])
+    line = {
+        "x": _plain(goals),
+        "y": _plain(ratios),
+        "name": f"{arm.label} (n = {pairs[-1][1].n})",
+        "meta": {"arm": arm.index, "role": "mean"},
+        "mode": "lines+markers",
+        "marker": {"size": 5},
+        "text": text,
+        "hoverinfo": "text",
+    }
+    spans = [estimate.interval for _, estimate in pairs]
+    if any(span is None for span in spans):
+        return [line]
+    low = np.array([1 - span.high for span in spans if span])
+    high = np.array([1 - span.low for span in spans if span])
+    return [_ribbon(arm, goals, low, high), line]
+
+
+def _claims(found: tuple[Finding, ...], unit: Unit) -> list[float]:
+    """The papers' cost ratios; they speak of FLOPs only."""
+    ratios = {ratio for finding in found for ratio, _ in claimed_ratios(finding.arm)}
+    return sorted(ratios) if unit in (Unit.EXECUTED, Unit.EFFECTIVE) else []
+
+
+def _level(ratio: float, dash: str) -> dict[str, Any]:
+    line = {"color": "--ink" if dash == "solid" else "--ink-2", "width": 1, "dash": dash}
+    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": ratio, "y1": ratio, "line": line}
+
+
+def _claim_label(ratio: float) -> dict[str, Any]:
+    where = {"xref": "paper", "x": 0, "xanchor": "left", "y": float(np.log10(ratio)), "yanchor": "bottom"}
+    return {**where, "text": f"claimed {ratio:.3f}", "showarrow": False, "font": {"size": 11, "color": "--ink-2"}}
+
+
+def ledger_bars(comparison: Comparison, unit: Unit) -> Figure:
+    """One stacked bar per arm and kind of cost, by phase and purpose; the baseline's training cost is 100 %."""
+    whole = comparison.baseline and comparison.baseline.totals(_ledger_unit(unit))
+    bills = [(arm, mean_lines(arm)) for arm in comparison.arms if arm.finished]
+    keys = list(dict.fromkeys(key for _, bill in bills for key in bill))
+    keys.sort(key=lambda key: key[1] in OUTSIDE_TRAINING)
+    traces = [_segment(key, place, bills, unit, whole.value if whole else None) for place, key in enumerate(keys)]
+    axis = "% of the baseline's training cost" if whole else _ledger_unit(unit).label
+    level = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": 100, "x1": 100}
+    layout = {
+        "barmode": "stack",
+        "xaxis": {"title": {"text": axis}, "rangemode": "tozero"},
+        "yaxis": {"autorange": "reversed", "type": "category", "ticks": ""},
+        "hovermode": "closest",
+        "shapes": [{**level, "line": {"color": "--ink", "width": 1}}] if whole else [],
+    }
+    totals = [(arm.label, arm.totals(Unit.EXECUTED)) for arm, _ in bills]
+    told = [f"{label} {notation.quantity(mean.value, Unit.EXECUTED)}" for label, mean in totals if mean]
+    summary = f"Costs by phase and purpose. Executed in training: {'; '.join(told) or 'nothing finished yet'}."
+    return Figure({"data": traces, "layout": layout}, summary, len(keys) * len(bills), len(keys) * len(bills))
+
+
+def _ledger_unit(unit: Unit) -> Unit:
+    """What the bars are drawn in: FLOPs of both kinds side by side, else seconds or tokens; steps have no bill."""
+    return unit if unit in (Unit.SECONDS, Unit.TOKENS) else Unit.EXECUTED
+
+
+def _segment(
+    key: tuple[str, Purpose],
+    place: int,
+    bills: list[tuple[ArmResult, dict[tuple[str, Purpose], tuple[float, float, float, float]]]],
+    unit: Unit,
+    whole: float | None,
+) -> dict[str, Any]:
+    """One phase and purpose across all arms."""
+    phase, purpose = key
+    drawn = _ledger_unit(unit)
+    kinds = {Unit.EXECUTED: (0, 1), Unit.SECONDS: (2,), Unit.TOKENS: (3,)}[drawn]
+    names, values, text = [], [], []
+    for arm, bill in bills:
+        for kind in kinds:
+            cost = bill.get(key, (0.0, 0.0, 0.0, 0.0))[kind]
+            names.append(escape(arm.label) + ("<br>effective" if kind == 1 else "<br>executed" if kind == 0 else ""))
+            values.append(100 * cost / whole if whole else cost)
+            text.append(f"{escape(phase)}, {purpose.value}: {notation.quantity(cost, drawn)}")
+    counted = "" if purpose not in OUTSIDE_TRAINING else " (not counted)"
+    hatch = HATCHES.get(purpose, "" if purpose is Purpose.TRAIN else OVERHEAD)
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "x": values,
+        "y": names,
+        "name": f"{phase}: {purpose.value}{counted}",
+        "meta": {"arm": 1 + place % 7, "role": "bar"},
+        "marker": {"pattern": {"shape": hatch}},
+        "text": text,
+        "hoverinfo": "text",
+        "textposition": "none",
+    }
+
+
+def _cost_ticks(unit: Unit) -> dict[str, Any]:
+    return {"exponentformat": "SI"} if unit is not Unit.SECONDS else {"ticksuffix": " s"}
+
+
+def _plain(values: Floats) -> list[float | None]:
+    """Plotly's JSON knows no NaN; five significant digits are more than a pixel shows."""
+    return [None if np.isnan(value) else float(f"{value:.6g}") for value in values]

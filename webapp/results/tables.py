@@ -1,0 +1,196 @@
+"""The table twin of every chart, as headings and rows of plain values; CSV, JSON and the terminal print the same."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from training.records import OUTSIDE_TRAINING, Purpose
+from webapp.results import notation
+from webapp.results.comparison import ArmResult, Comparison
+from webapp.results.savings import Finding
+from webapp.results.statistics import Estimate
+
+Cell = str | int | float | None
+SHOWN = 200
+"""Rows of a table that a page shows."""
+DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
+"""First characters that make a spreadsheet run a cell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    caption: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+    @property
+    def csv(self) -> str:
+        """Numbers in full; text that a spreadsheet would run is prefixed by an apostrophe."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\r\n")
+        writer.writerow([_tame(heading) for heading in self.headings])
+        writer.writerows([_tame(cell) for cell in row] for row in self.rows)
+        return out.getvalue()
+
+    @property
+    def shown(self) -> list[list[str]]:
+        """The first rows as a person reads them; the CSV has all."""
+        return [[_written(cell) for cell in row] for row in self.rows[:SHOWN]]
+
+
+def _written(cell: Cell) -> str:
+    if isinstance(cell, bool) or cell is None:
+        return notation.NONE if cell is None else "yes" if cell else "no"
+    if isinstance(cell, float):
+        return notation.si(cell, "") if abs(cell) >= 1e5 else f"{cell:.4g}".replace("-", "−")
+    return f"{cell:,}" if isinstance(cell, int) else cell
+
+
+def _tame(cell: Cell) -> Cell:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(DANGEROUS) else cell
+
+
+def curves(comparison: Comparison) -> Table:
+    """Every evaluation of every finished run, in every unit."""
+    rows = [
+        (arm.label, run.seed, at.steps, at.tokens, at.executed, run.effective(at), at.seconds, at.loss)
+        for arm in comparison.arms
+        for run in arm.finished
+        for at in run.evaluations
+    ]
+    headings = (
+        "arm",
+        "seed",
+        "steps",
+        "tokens",
+        "executed FLOPs",
+        "effective FLOPs",
+        "wall seconds",
+        "validation loss",
+    )
+    return Table("Evaluations of finished runs", headings, tuple(rows))
+
+
+def savings(found: tuple[Finding, ...]) -> Table:
+    """Saving at every target loss of the grid."""
+    rows = [
+        (finding.arm.label, target.share, target.loss, *_numbers(estimate), estimate.bound, estimate.note)
+        for finding in found
+        for target, estimate in finding.at_loss
+    ]
+    headings = (
+        "arm",
+        "share of baseline cost",
+        "target loss",
+        "saving",
+        "low",
+        "high",
+        "n",
+        "interval",
+        "bound",
+        "note",
+    )
+    unit = found[0].unit.label if found else ""
+    return Table(f"Saving in {unit} at equal loss", headings, tuple(rows))
+
+
+def budgets(found: tuple[Finding, ...]) -> Table:
+    """Saving and loss difference at equal budget."""
+    rows = [
+        (finding.arm.label, f"equal {budget.kind}", *_numbers(budget.saving)[:3], *_numbers(budget.loss))
+        for finding in found
+        if (budget := finding.budget)
+    ]
+    headings = ("arm", "budget", "saving", "low", "high", "loss difference", "low", "high", "n", "interval")
+    unit = found[0].unit.label if found else ""
+    return Table(f"Saving in {unit} at equal budget, and the loss paid", headings, tuple(rows))
+
+
+def ledger(comparison: Comparison) -> Table:
+    """The bill by phase and purpose, mean over finished seeds."""
+    rows: list[tuple[Cell, ...]] = []
+    for arm in comparison.arms:
+        for (phase, purpose), costs in mean_lines(arm).items():
+            counted = "no" if purpose in OUTSIDE_TRAINING else "yes"
+            rows.append((arm.label, phase, purpose.value, counted, *costs, len(arm.finished)))
+    headings = (
+        "arm",
+        "phase",
+        "purpose",
+        "counted",
+        "executed FLOPs",
+        "effective FLOPs",
+        "wall seconds",
+        "tokens",
+        "n",
+    )
+    return Table("Costs by phase and purpose, mean over finished seeds", headings, tuple(rows))
+
+
+def mean_lines(arm: ArmResult) -> dict[tuple[str, Purpose], tuple[float, float, float, float]]:
+    """Executed, effective, seconds and tokens by phase and purpose; a seed without a line spent nothing on it."""
+    found: dict[tuple[str, Purpose], list[float]] = defaultdict(lambda: [0.0] * 4)
+    for run in arm.finished:
+        for line in run.lines:
+            sums = found[line.phase, line.purpose]
+            for i, cost in enumerate((line.executed, line.effective, line.seconds, line.tokens)):
+                sums[i] += cost / len(arm.finished)
+    return {key: (sums[0], sums[1], sums[2], sums[3]) for key, sums in found.items()}
+
+
+def scores(comparison: Comparison) -> Table:
+    """Every test of every arm."""
+    rows: list[tuple[Cell, ...]] = []
+    for arm in comparison.arms:
+        for score in arm.scores:
+            t, mean = score.test, score.mean
+            if mean:
+                rows.append((arm.label, t.task, t.metric, t.split, t.version, t.shots, mean.value, mean.stderr, mean.n,
+                             score.n, score.noise, score.chance))  # fmt: skip
+    headings = ("arm", "task", "metric", "split", "version", "shots", "mean", "standard error", "seeds",
+                "items", "standard error over items", "chance")  # fmt: skip
+    return Table("Scores of the finished models", headings, tuple(rows))
+
+
+def matrix(comparison: Comparison) -> Table:
+    """Arms by tests, mean over seeds ± its standard error, above the level of chance. A blank is not a zero."""
+    columns = comparison.tests
+    by_arm = [(arm.label, {score.test: score for score in arm.scores}) for arm in comparison.arms]
+    chances = {score.test: score.chance for arm in comparison.arms for score in arm.scores}
+    chance = (
+        "chance",
+        *(notation.NONE if (level := chances[test]) is None else notation.percent(level) for test in columns),
+    )
+    rows = [(label, *(notation.score(scores.get(test)) for test in columns)) for label, scores in by_arm]
+    return Table("Score ± standard error over seeds", ("arm", *(test.title for test in columns)), (*rows, chance))
+
+
+def configuration(comparison: Comparison, *, whole: bool = False) -> Table:
+    """Settings by arm: those that differ, or all of them."""
+    specs = [_flat(arm.spec.model_dump(mode="json")) for arm in comparison.arms]
+    paths = sorted({path for spec in specs for path in spec})
+    rows = [(path, *(spec.get(path) for spec in specs)) for path in paths]
+    shown = tuple(row for row in rows if whole or len(set(row[1:])) > 1)
+    caption = "All settings" if whole else "Settings that differ between arms"
+    return Table(caption, ("setting", *(arm.label for arm in comparison.arms)), shown)
+
+
+def _flat(body: dict[str, Any], prefix: str = "") -> dict[str, Cell]:
+    """Paths as errors write them: `knobs.est.heads`."""
+    found: dict[str, Cell] = {}
+    for key, value in body.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            found[f"{prefix}{key}"] = ", ".join(map(str, value)) if isinstance(value, list) else value
+    return found
+
+
+def _numbers(estimate: Estimate) -> tuple[Cell, ...]:
+    span = estimate.interval
+    ends = (span.low, span.high) if span else (None, None)
+    return (estimate.value, *ends, estimate.n, span.method if span else None)

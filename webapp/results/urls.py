@@ -1,0 +1,15 @@
+"""Addresses of the results of an experiment."""
+
+from __future__ import annotations
+
+from django.urls import re_path
+
+from webapp.results import views
+
+CODE = r"^experiments/(?P<code>[2-9a-z]{12})/"
+
+urlpatterns = [
+    re_path(rf"{CODE}$", views.experiment, name="experiment"),
+    re_path(rf"{CODE}state/$", views.state, name="experiment-state"),
+    re_path(rf"{CODE}(?P<name>[a-z]+)\.csv$", views.table, name="experiment-table"),
+]

@@ -1,0 +1,144 @@
+"""The comparison in words: the answer at the top of the page, what was counted, and how it was computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from webapp.results import notation
+from webapp.results.comparison import Comparison, SeedRun, Unit
+from webapp.results.savings import Finding
+from webapp.results.statistics import RESAMPLES
+from webapp.results.verdict import Verdict
+
+COUNTED = "forward, backward and every extra pass of the method; a multiply-add is 2 FLOPs"
+NOT_COUNTED = "evaluation, work redone after a crash, norms, activations and the optimiser's own arithmetic"
+DEFINITIONS = (
+    (
+        "Evaluation loss",
+        "Mean loss on the fixed validation stream, the same tokens and context for every arm, on the whole network. "
+        "Averages of the training loss are never used for claims.",
+    ),
+    (
+        "Cost to reach a loss L",
+        "For one seed: the first crossing of the running minimum of its evaluation loss, interpolated linearly in log "
+        "cost between the two evaluations. Never extrapolated: a seed that did not get there is censored at its total "
+        "cost, and one that was there before a second evaluation at that evaluation's cost.",
+    ),
+    (
+        "Saving",
+        "1 − geometric mean of the arm's cost ÷ geometric mean of the baseline's, paired by seed: runs of one seed "
+        "share their data order.",
+    ),
+    (
+        "Interval",
+        f"95% over seeds. From 5 seeds BCa bootstrap of the log ratios ({RESAMPLES:,} resamples, fixed generator, "
+        "small-sample level of Hesterberg 2015, never narrower than the t-interval); for 3 and 4 seeds the t-interval "
+        "on log ratios; below 3 none.",
+    ),
+    (
+        "Bounds",
+        "One censored seed turns the estimate into a bound, or it is not shown, with how many seeds did not reach L.",
+    ),
+    (
+        "Target losses",
+        "The baseline's final loss, and its losses at 85, 70 and 50% of its cost, each taken as the highest over its "
+        "seeds so that all of them reached it. The headline is the final loss: savings at early losses are easy ones.",
+    ),
+    (
+        "Cost",
+        "All that training the arm needed. Executed FLOPs are what the kernels did; effective FLOPs are what ideal "
+        "sparse or low-bit hardware would do; the two are never merged. Evaluation, adaptation and redone work are "
+        "shown in the ledger, beside the cost.",
+    ),
+    (
+        "Verdict",
+        "Saves: the whole interval at the headline target is above 0 and mean downstream accuracy is not worse by more "
+        "than one standard error over seeds. No evidence: the interval contains 0, or there is none. Costs more: the "
+        "whole interval is below 0. Unmatched: baseline, seeds, scores or ledger are incomplete.",
+    ),
+)
+STRONG = {
+    Verdict.SAVES: "{arm} saves compute at equal loss.",
+    Verdict.NO_EVIDENCE: "No evidence that {arm} saves compute at equal loss.",
+    Verdict.COSTS_MORE: "{arm} costs more compute at equal loss.",
+    Verdict.UNMATCHED: "No claim for {arm}: the comparison is unmatched.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is said of one arm, in the order of reading."""
+
+    verdict: Verdict
+    strong: str
+    sentences: tuple[str, ...]
+
+
+def answer(finding: Finding) -> Answer:
+    """The verdict with its figure, interval and n; then the price at equal budget; then what limits the claim."""
+    verdict = finding.judgement.verdict
+    unmatched = verdict is Verdict.UNMATCHED
+    told = [_reasons(finding) if unmatched else _at_equal_loss(finding), _at_equal_budget(finding)]
+    if verdict is Verdict.NO_EVIDENCE and finding.downstream and "downstream" in finding.judgement.reasons[0]:
+        told.append(f"Not called a saving: {finding.judgement.reasons[0]}.")
+    told.append(_limits(finding))
+    strong = STRONG[verdict].format(arm=finding.arm.label)
+    return Answer(verdict, strong, tuple(sentence for sentence in told if sentence))
+
+
+def progress(comparison: Comparison) -> str:
+    """`5 of 6 runs finished`, and what became of the others."""
+    runs = comparison.runs
+    text = f"{sum(run.succeeded for run in runs)} of {len(runs)} runs finished"
+    others = [
+        f"{_count(runs, state)} {state}" for state in ("failed", "cancelled", "quarantined") if _count(runs, state)
+    ]
+    return ", ".join([text, *others])
+
+
+def _count(runs: tuple[SeedRun, ...], state: str) -> int:
+    return sum(run.state == state for run in runs)
+
+
+def _reasons(finding: Finding) -> str:
+    text = "; ".join(finding.judgement.reasons)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _at_equal_loss(finding: Finding) -> str:
+    if finding.headline is None:
+        return ""
+    target, estimate = finding.headline
+    goal = f"the baseline's final loss ({target.loss:.3f})"
+    if estimate.value is None or estimate.bound:
+        return f"To reach {goal}: {notation.saving(estimate)}."
+    ratio = f"To reach {goal} {finding.arm.label} needs {1 - estimate.value:.2f}× its {finding.unit.label}"
+    if estimate.interval is None:
+        return f"{ratio}; {estimate.note}."
+    low, high = 1 - estimate.interval.high, 1 - estimate.interval.low
+    return f"{ratio}, 95% interval {low:.2f} to {high:.2f} ({estimate.interval.method} seeds)."
+
+
+def _at_equal_budget(finding: Finding) -> str:
+    budget = finding.budget
+    if budget is None or budget.loss.value is None or budget.saving.value is None:
+        return ""
+    saved, rise = budget.saving.value, budget.loss.value
+    spent = f"used {notation.percent(abs(saved))} {'fewer' if saved >= 0 else 'more'} {finding.unit.label}"
+    if finding.unit is Unit.SECONDS:
+        spent = f"took {notation.percent(abs(saved))} {'less' if saved >= 0 else 'more'} wall time"
+    span = budget.loss.interval
+    width = f", 95% interval {span.low:+.3f} to {span.high:+.3f}".replace("-", "−") if span else ""
+    ended = f"ended {abs(rise):.3f} nats {'higher' if rise > 0 else 'lower'}{width}"
+    return f"At equal {budget.kind} it {spent} and {ended}, n = {budget.loss.n} seeds."
+
+
+def _limits(finding: Finding) -> str:
+    """Which matched baseline is missing, and what therefore stays open."""
+    if finding.arm.is_dense or not finding.missing:
+        return ""
+    lacking = " and at ".join(finding.missing)
+    text = f"There is no dense baseline at {lacking} in this experiment"
+    if "equal FLOPs" in finding.missing:
+        return f"{text}: whether a dense run as cheap as this, fully decayed, ends as low is not measured."
+    return f"{text}."
