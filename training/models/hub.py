@@ -75,9 +75,10 @@ BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
 
 
 def save(model: nn.Module, folder: Path) -> None:
-    """Write `model.safetensors` and `config.json` into an existing folder."""
+    """Write `model.safetensors` and `config.json` into a folder, made if it is not there."""
     if not isinstance(model, Decoder):
         raise TypeError(f"{type(model).__name__} has no Hugging Face names")
+    folder.mkdir(parents=True, exist_ok=True)
     ours, theirs = model.state_dict(), dict[str, Tensor]()
     for name, names, transposed in _pairs(model.shape):
         tensor = ours[name].detach().t() if transposed else ours[name].detach()
