@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -102,6 +104,11 @@ class Run(models.Model):
         return self.state in TERMINAL
 
 
+def attempt_folder(code: str, fence: int) -> Path:
+    """Where an attempt writes; one per fence, so that a stale writer cannot touch the files of a newer one."""
+    return Path(settings.ARTIFACT_ROOT) / "runs" / code / str(fence)
+
+
 class Attempt(models.Model):
     """One claim of a run by a worker."""
 
@@ -118,6 +125,10 @@ class Attempt(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "fence"], name="one_attempt_per_fence")]
+
+    @property
+    def log(self) -> Path:
+        return attempt_folder(self.run.code, self.fence) / "log.txt"
 
 
 class RunEvent(models.Model):

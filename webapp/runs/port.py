@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +18,7 @@ from django.db.models.functions import Now
 
 from training.records import OUTSIDE_TRAINING, CostLine, Point, Purpose, Score
 from training.spec import RunSpec
+from webapp.datasets.models import Dataset
 from webapp.runs import models as tables
 from webapp.runs import queue, statements, sweep
 
@@ -89,9 +91,34 @@ def claim(queue_name: str, worker: str) -> Lease | None:
     return Lease(run_id, code, fence, attempt, worker)
 
 
+def held(run_id: int, fence: int) -> Lease:
+    """The lease that a supervisor took and hands to its trainer."""
+    run = tables.Run.objects.filter(pk=run_id, fence=fence, state__in=tables.ACTIVE).first()
+    if run is None:
+        raise Fenced
+    return Lease(run.pk, run.code, run.fence, run.attempt, run.lease_owner)
+
+
+def folder(lease: Lease) -> Path:
+    """Where this attempt writes its log, checkpoints and weights."""
+    return tables.attempt_folder(lease.code, lease.fence)
+
+
 def job(lease: Lease) -> Job:
     run = tables.Run.objects.select_related("arm").get(pk=lease.run_id)
     return Job(run.arm.spec, run.seed)
+
+
+def blob(source: str) -> Path | None:
+    """The file behind `dataset:<code>`; None for every other source."""
+    code = source.removeprefix("dataset:")
+    found = Dataset.objects.filter(code=code).first() if code != source else None
+    return found.path if found else None
+
+
+def reconnect() -> None:
+    """Drop this thread's broken connection; the next question opens a new one."""
+    connection.close()
 
 
 def heartbeat(lease: Lease) -> Orders:
@@ -211,15 +238,23 @@ def _not_negative(line: CostLine) -> CostLine:
     return CostLine(line.phase, line.purpose, **amounts)
 
 
+KEPT = 2
+"""Checkpoints of one name that are kept: the newest, and the one before it should the newest not verify."""
+
+
 @transaction.atomic
-def register_checkpoint(lease: Lease, saved: Checkpoint) -> None:
-    """Make a checkpoint on disk count; progress forgives the attempts before it."""
+def register_checkpoint(lease: Lease, saved: Checkpoint) -> list[str]:
+    """Make a checkpoint on disk count, and forgive the attempts before it; paths of those it makes needless."""
     event = _raise_seq(lease)
-    tables.Artifact.objects.create(
+    rows = tables.Artifact.objects.filter(run_id=lease.run_id, kind="checkpoint", name=saved.name)
+    rows.create(
         run_id=lease.run_id, kind="checkpoint", name=saved.name, fence=lease.fence, step=saved.step,
         path=saved.path, bytes=saved.bytes, sha256=saved.sha256, event=event,
     )  # fmt: skip
+    needless = dict(rows.order_by("-event").values_list("pk", "path")[KEPT:])
+    tables.Artifact.objects.filter(pk__in=needless).delete()
     tables.Run.objects.filter(pk=lease.run_id).update(attempts_no_progress=0, checkpoint_step=saved.step)
+    return list(needless.values())
 
 
 def checkpoints(lease: Lease) -> list[Checkpoint]:
@@ -230,7 +265,7 @@ def checkpoints(lease: Lease) -> list[Checkpoint]:
 
 
 def forget_checkpoint(lease: Lease, path: str) -> None:
-    """Strike one that is superseded or does not verify."""
+    """Strike one that does not verify."""
     with transaction.atomic():
         _raise_seq(lease)
         tables.Artifact.objects.filter(run_id=lease.run_id, kind="checkpoint", path=path).delete()

@@ -189,7 +189,7 @@ INSERT INTO runs_worker (name, queue, device, memory_bytes, flops_per_second, ve
 VALUES (%(name)s, %(queue)s, %(device)s, %(memory_bytes)s, %(flops_per_second)s, %(versions)s, clock_timestamp(), false)
 ON CONFLICT (name) DO UPDATE SET
     queue = excluded.queue, device = excluded.device, memory_bytes = excluded.memory_bytes,
-    flops_per_second = excluded.flops_per_second, versions = excluded.versions,
+    flops_per_second = coalesce(excluded.flops_per_second, runs_worker.flops_per_second), versions = excluded.versions,
     heartbeat_at = excluded.heartbeat_at, draining = false
 """
 

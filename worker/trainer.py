@@ -1,0 +1,181 @@
+"""`python -m worker.trainer`: one attempt of one run, in a process of its own. Here torch and the web side meet.
+
+RUN, FENCE and LIFELINE come from the supervisor. An orderly end, whichever it is, is written by this process, which
+then exits with 0; any other exit is the supervisor's to judge.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import hashlib
+import logging
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import django
+
+from worker.lifeline import LifeLine
+
+if TYPE_CHECKING:
+    import torch
+
+    from training.lab import Lab
+    from training.outcome import Outcome
+    from webapp.runs.port import Checkpoint, Job, Lease
+    from worker.sink import Outbox
+
+Answer = TypeVar("Answer")
+log = logging.getLogger("worker.trainer")
+
+
+def main() -> int:
+    """Set up what must come first: stack dumps, the life-line, Django."""
+    faulthandler.enable()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stdout)
+    logging.Formatter.converter = time.gmtime
+    lifeline = LifeLine(int(os.environ["LIFELINE"]))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
+    django.setup()
+    from webapp.runs import port
+    from worker.sink import FENCED, Outbox
+
+    try:
+        lease = insist(lambda: port.held(int(os.environ["RUN"]), int(os.environ["FENCE"])))
+        outbox = Outbox(lease)
+        end(lease, outbox, lambda: attempt(lease, outbox, lifeline))
+    except port.Fenced:
+        log.error("another attempt holds the run")
+        return FENCED
+    return 0
+
+
+def insist(ask: Callable[[], Answer]) -> Answer:
+    """Ask the database until it answers; a trainer outlives its restart."""
+    from webapp.runs import port
+    from worker.sink import AWAY
+
+    while True:
+        try:
+            return ask()
+        except AWAY as failure:
+            log.warning("the database is away: %s", failure)
+            port.reconnect()
+            time.sleep(0.5)
+
+
+def end(lease: Lease, outbox: Outbox, train: Callable[[], None]) -> None:
+    """Train, and write how it ended if it did not end well."""
+    import torch
+
+    from training.data.check import DataError
+    from training.lab import Cancelled, Diverged
+    from webapp.runs import port
+    from webapp.runs.models import State
+
+    def failed(kind: str, text: str) -> None:
+        log.error("%s: %s", kind, text)
+        outbox.flush()
+        insist(lambda: port.finish(lease, port.Ending(State.FAILED, kind, text)))
+
+    try:
+        train()
+    except port.Fenced:
+        raise
+    except Cancelled as stop:
+        log.info("%s", stop)
+        outbox.flush()
+        insist(lambda: port.release(lease))
+    except Diverged as failure:
+        failed("diverged", str(failure))
+    except DataError as failure:
+        failed("data", str(failure))
+    except torch.OutOfMemoryError as failure:
+        failed("gpu_oom", f"{failure}\nA smaller batch, or more micro-batches, needs less memory.")
+    except (OSError, MemoryError, torch.AcceleratorError) as failure:
+        kind, text = type(failure).__name__, traceback.format_exc()
+        log.error("%s", text)
+        outbox.flush()
+        insist(lambda: port.crashed(lease, kind, text))
+    except Exception:
+        failed("error", traceback.format_exc())
+
+
+def attempt(lease: Lease, outbox: Outbox, lifeline: LifeLine) -> None:
+    """Resume or start, train, score, store the weights, finish."""
+    from training import assembly
+    from webapp.runs import port
+
+    job = insist(lambda: port.job(lease))
+    lab = build(lease, outbox, lifeline, job)
+    outcome = assembly.run(lab)
+    lifeline.quiet()
+    outbox.flush()
+    if not insist(lambda: port.finalize(lease)):
+        insist(lambda: port.release(lease))
+        return
+    settle(lease, outbox, lab, outcome)
+
+
+def build(lease: Lease, outbox: Outbox, lifeline: LifeLine, job: Job) -> Lab:
+    """The lab of this run: its data, its device, and the state that an earlier attempt left."""
+    import torch
+    from django.conf import settings
+
+    from training import assembly
+    from training.data.prepare import prepare
+    from training.lab import Lab
+    from training.seeds import make_deterministic
+    from training.tasks.language_modelling import LanguageModelling
+    from webapp.runs import port
+    from worker.store import Checkpoints
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if job.spec.deterministic:
+        make_deterministic(device)
+    insist(lambda: port.start(lease, assembly.environment(job.spec, job.seed, device)))
+    store = insist(lambda: Checkpoints(lease, outbox))
+    resumed = insist(store.resume)
+    log.info("attempt %s, resumes from %s", lease.attempt, resumed or "the start")
+    blob = insist(lambda: port.blob(job.spec.data.source))
+    corpus = prepare(job.spec.data, cache_root=settings.CACHE_ROOT, data_root=settings.DATA_ROOT, blob=blob)
+    return Lab(
+        job.spec, LanguageModelling(job.spec, corpus, device), seed=job.seed, device=device,
+        store=store, sink=outbox, control=lifeline, checkpoint_seconds=settings.CHECKPOINT_SECONDS,
+    )  # fmt: skip
+
+
+def settle(lease: Lease, outbox: Outbox, lab: Lab, outcome: Outcome) -> None:
+    """Score the finished model, keep its weights, and reach the terminal state."""
+    from webapp.runs import port
+    from webapp.runs.models import State
+
+    scores = lab.score(outcome)
+    weights = keep(lease, outcome.model)
+    outbox.flush()
+    held_out = next((score.value for score in scores if score.task == "validation"), None)
+    ending = port.Ending(State.SUCCEEDED, "", "", scores, weights, held_out, lab.peak_bytes)
+    log.info("%s", insist(lambda: port.finish(lease, ending)))
+
+
+def keep(lease: Lease, model: torch.nn.Module) -> Checkpoint:
+    """Save the weights under their public names."""
+    from django.conf import settings
+
+    from training.models import hub
+    from webapp.runs import port
+    from worker.store import size
+
+    folder = port.folder(lease) / "weights"
+    folder.mkdir(parents=True, exist_ok=True)
+    hub.save(model, folder)
+    with (folder / "model.safetensors").open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return port.Checkpoint("weights", str(folder.relative_to(settings.ARTIFACT_ROOT)), 0, 0, size(folder), sha256)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
