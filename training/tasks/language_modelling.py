@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from training.data.corpus import Corpus
 from training.data.sotu import Split
 from training.evaluation import suite
+from training.evaluation.finished import Finished
 from training.evaluation.scoring import log_likelihoods
 from training.models.build import build
 from training.models.shape import Shape
 from training.outcome import Outcome, Predictor
 from training.records import Score
-from training.spec import RunSpec
+from training.spec import Eval, RunSpec
 
 HELD_OUT_SEQUENCES = 64
 """Sequences of the validation stream and of the test stream: few enough to be read twenty times in a run."""
@@ -68,7 +69,7 @@ class LanguageModelling:
         predicted = tokens[:, 1:].cpu().numpy()
         return loss * predicted.size / math.log(2) / int(self.corpus.byte_lengths[predicted].sum())
 
-    def score(self, outcome: Outcome, evals: Sequence[str]) -> list[Score]:
+    def score(self, outcome: Outcome, evals: Sequence[Eval]) -> list[Score]:
         """Loss on the test part and the chosen downstream tasks."""
         predict = outcome.predict or outcome.model
         scores: list[Score] = []
@@ -79,7 +80,10 @@ class LanguageModelling:
             for metric, rate in (("loss", 1.0), ("bits_per_byte", self.bits_per_byte(1.0, tokens))):
                 error = None if stderr is None else stderr * rate
                 scores.append(Score("language_modelling", metric, "test", loss * rate, error, len(losses), 1, False))
-        return scores + suite.judge(outcome.model, predict, self.corpus, evals, spec=self.spec, device=self.device)
+        vocabulary = self.spec.data.vocab_size
+        finished = Finished(outcome.model, predict, self.corpus, self.context, vocabulary, self.device)
+        with torch.no_grad():
+            return scores + suite.judge(finished, evals)
 
     def _losses(self, predict: Predictor, tokens: Tensor) -> Tensor:
         """Mean cross-entropy of each sequence, [N]."""
