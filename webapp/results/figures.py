@@ -23,6 +23,8 @@ LIMIT = 1_000
 """Most points of a trace that the browser gets."""
 SHARES = tuple(float(share) for share in np.linspace(1, 0.15, 35))
 """Where the saving is drawn: at the baseline's losses at these shares of its cost."""
+RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.4, 1.6, 2, 3, 5, 10)
+"""Ticks of a cost ratio."""
 HATCHES = {Purpose.EVAL: "/", Purpose.REDONE: "x", Purpose.ADAPT: "."}
 OVERHEAD = "\\"
 """Hatch of counted work that is not plain training steps: grey printing must tell it too."""
@@ -43,14 +45,15 @@ def loss_vs_cost(comparison: Comparison, unit: Unit) -> Figure:
     traces: list[dict[str, Any]] = []
     shown = total = 0
     for arm in comparison.arms:
-        curves = [curve for curve in arm.curves(unit).values()]
-        drawn = [thinned(curve, LIMIT) for curve in curves]
-        shown, total = shown + sum(c.costs.size for c in drawn), total + sum(c.costs.size for c in curves)
+        every = [curve for run in arm.runs if (curve := run.curve(unit)) is not None]
+        drawn = [thinned(curve, LIMIT) for curve in every]
+        shown += sum(curve.costs.size for curve in drawn)
+        total += sum(curve.costs.size for curve in every)
         traces += [_seed(arm, curve) for curve in drawn]
-        traces += _mean(arm, curves, unit)
+        traces += _mean(arm, list(arm.curves(unit).values()), unit)
     layout = {
         "xaxis": {"type": "log", "title": {"text": f"{unit.label}, log"}, **_cost_ticks(unit)},
-        "yaxis": {"title": {"text": "validation loss (nats)"}, "range": _loss_range(comparison, unit)},
+        "yaxis": {"title": {"text": "validation loss (nats)"}},
         "hovermode": "closest",
     }
     ends = [f"{arm.label} ends at {notation.loss(arm.final_loss)}" for arm in comparison.arms if arm.final_loss]
@@ -99,21 +102,6 @@ def _ribbon(arm: ArmResult, x: Floats, low: Floats, high: Floats) -> dict[str, A
     }
 
 
-def _loss_range(comparison: Comparison, unit: Unit) -> list[float]:
-    """From a little below the best loss to where all arms are past their first tenth, so that the end is legible."""
-    losses = [curve.losses for arm in comparison.arms for curve in arm.curves(unit).values()]
-    finite = [loss[~np.isnan(loss)] for loss in losses]
-    finite = [loss for loss in finite if loss.size]
-    if not finite:
-        return [0.0, 1.0]
-    low, high = (
-        min(float(loss.min()) for loss in finite),
-        max(float(loss[min(1, loss.size - 1) :].max()) for loss in finite),
-    )
-    margin = 0.05 * (high - low) or 0.1
-    return [low - margin, high + margin]
-
-
 def saving_at_equal_loss(comparison: Comparison, found: tuple[Finding, ...], unit: Unit) -> Figure:
     """Cost relative to the baseline against the target loss: below 1 saves. Drawn where every seed got there."""
     baseline = comparison.baseline
@@ -128,9 +116,14 @@ def saving_at_equal_loss(comparison: Comparison, found: tuple[Finding, ...], uni
         traces += _ratio(finding.arm, exact)
     layout = {
         "xaxis": {"title": {"text": "target validation loss (harder to the right)"}, "autorange": "reversed"},
-        "yaxis": {"type": "log", "title": {"text": f"{unit.label} ÷ baseline, log"}, "dtick": "D2"},
+        "yaxis": {
+            "type": "log",
+            "title": {"text": f"{unit.label} ÷ baseline, log"},
+            "tickvals": RATIOS,
+            "ticktext": [f"{ratio:g}" for ratio in RATIOS],
+        },
         "shapes": [_level(1.0, "solid"), *(_level(ratio, "dash") for ratio in _claims(found, unit))],
-        "annotations": [_claim_label(ratio) for ratio in _claims(found, unit)],
+        "annotations": [_claim_label(ratio, place) for place, ratio in enumerate(_claims(found, unit))],
         "hovermode": "closest",
     }
     told = [f"{finding.arm.label}: {notation.saving(finding.headline[1])}" for finding in found if finding.headline]
@@ -177,8 +170,10 @@ def _level(ratio: float, dash: str) -> dict[str, Any]:
     return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": ratio, "y1": ratio, "line": line}
 
 
-def _claim_label(ratio: float) -> dict[str, Any]:
-    where = {"xref": "paper", "x": 0, "xanchor": "left", "y": float(np.log10(ratio)), "yanchor": "bottom"}
+def _claim_label(ratio: float, place: int) -> dict[str, Any]:
+    """At the left and the right end in turn, so that near claims do not cover each other."""
+    side = {"x": place % 2, "xanchor": "right" if place % 2 else "left"}
+    where = {"xref": "paper", **side, "y": float(np.log10(ratio)), "yanchor": "bottom"}
     return {**where, "text": f"claimed {ratio:.3f}", "showarrow": False, "font": {"size": 11, "color": "--ink-2"}}
 
 
@@ -194,7 +189,8 @@ def ledger_bars(comparison: Comparison, unit: Unit) -> Figure:
     layout = {
         "barmode": "stack",
         "xaxis": {"title": {"text": axis}, "rangemode": "tozero"},
-        "yaxis": {"autorange": "reversed", "type": "category", "ticks": ""},
+        "yaxis": {"autorange": "reversed", "type": "category", "ticks": "", "showgrid": False},
+        "legend": {"traceorder": "normal"},
         "hovermode": "closest",
         "shapes": [{**level, "line": {"color": "--ink", "width": 1}}] if whole else [],
     }
@@ -236,7 +232,7 @@ def _segment(
         "y": names,
         "name": f"{phase}: {purpose.value}{counted}",
         "meta": {"arm": 1 + place % 7, "role": "bar"},
-        "marker": {"pattern": {"shape": hatch}},
+        "marker": {"pattern": {"shape": hatch, "fillmode": "overlay"}},
         "text": text,
         "hoverinfo": "text",
         "textposition": "none",

@@ -61,12 +61,20 @@ def problems(arm: ArmResult, baseline: ArmResult | None) -> tuple[str, ...]:
 
 def missing_baselines(arm: ArmResult, arms: Sequence[ArmResult]) -> tuple[str, ...]:
     """Which fair dense twins the experiment lacks: equal steps, equal FLOPs with their own decay."""
-    if arm.is_baseline:
-        return ()
-    others = [other for other in arms if other.is_dense and other.code != arm.code]
-    twins = [other for other in others if not setting_differences(arm.spec, other.spec)]
+    twins = _dense_twins(arm, arms)
     found = [] if any(same_steps(arm, twin) for twin in twins) else ["equal steps"]
     return tuple(found if any(same_flops(arm, twin) for twin in twins) else [*found, "equal FLOPs"])
+
+
+def flops_twin(arm: ArmResult, arms: Sequence[ArmResult]) -> ArmResult | None:
+    """The dense arm that spent as many FLOPs in another number of steps."""
+    twins = _dense_twins(arm, arms)
+    return next((twin for twin in twins if same_flops(arm, twin) and not same_steps(arm, twin)), None)
+
+
+def _dense_twins(arm: ArmResult, arms: Sequence[ArmResult]) -> list[ArmResult]:
+    others = [other for other in arms if other.is_dense and other.code != arm.code]
+    return [other for other in others if not setting_differences(arm.spec, other.spec)]
 
 
 def _billed(run: SeedRun) -> bool:

@@ -35,6 +35,8 @@ class Finding:
     downstream: Mean | None
     judgement: Judgement
     missing: tuple[str, ...]
+    at_flops: Estimate | None = None
+    """Final loss less that of the dense arm with as many FLOPs and its own decay, in nats; None without one."""
 
     @property
     def headline(self) -> tuple[Target, Estimate] | None:
@@ -72,7 +74,9 @@ def _finding(arm: ArmResult, comparison: Comparison, unit: Unit) -> Finding:
     headline = at_loss[0][1] if at_loss and at_loss[0][0].share == 1.0 else Estimate(None, 0, note="no target loss")
     downstream = downstream_difference(arm, baseline)
     judgement = judge(headline, downstream, matching.problems(arm, baseline))
-    return Finding(arm, unit, at_loss, _equal_budget(arm, baseline, unit), downstream, judgement, missing)
+    budget, twin = _equal_budget(arm, baseline, unit), matching.flops_twin(arm, comparison.arms)
+    at_flops = paired_difference(final_losses(arm), final_losses(twin)) if twin else None
+    return Finding(arm, unit, at_loss, budget, downstream, judgement, missing, at_flops)
 
 
 def _equal_budget(arm: ArmResult, baseline: ArmResult, unit: Unit) -> EqualBudget | None:
@@ -81,8 +85,12 @@ def _equal_budget(arm: ArmResult, baseline: ArmResult, unit: Unit) -> EqualBudge
     if not kind:
         return None
     ours, theirs = (side.by_seed(lambda run: run.total(unit)) for side in (arm, baseline))
-    losses = [side.by_seed(lambda run: run.final_loss) for side in (arm, baseline)]
-    return EqualBudget(kind, paired_saving(ours, theirs), paired_difference(*losses))
+    losses = paired_difference(final_losses(arm), final_losses(baseline))
+    return EqualBudget(kind, paired_saving(ours, theirs), losses)
+
+
+def final_losses(arm: ArmResult) -> dict[int, float]:
+    return arm.by_seed(lambda run: run.final_loss)
 
 
 def downstream_difference(arm: ArmResult, baseline: ArmResult) -> Mean | None:

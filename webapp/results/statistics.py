@@ -43,13 +43,12 @@ def interval(values: Sequence[float] | Floats) -> Interval | None:
     if sample.size < FEWEST:
         return None
     if np.ptp(sample) <= 1e-12 * max(1.0, float(np.abs(sample).max())):
-        return Interval(float(sample.mean()), float(sample.mean()), f"no spread over {sample.size} seeds")
+        return Interval(float(sample.mean()), float(sample.mean()), "no spread over seeds")
     low, high = _student(sample)
     if sample.size < BCA_FROM:
-        return Interval(low, high, f"t-interval, n = {sample.size}")
+        return Interval(low, high, "t-interval")
     bca_low, bca_high = _bca(sample)
-    name = f"BCa bootstrap, n = {sample.size}, {RESAMPLES:,} resamples"
-    return Interval(min(low, bca_low), max(high, bca_high), name)
+    return Interval(min(low, bca_low), max(high, bca_high), f"BCa bootstrap, {RESAMPLES:,} resamples")
 
 
 def _student(sample: Floats) -> tuple[float, float]:

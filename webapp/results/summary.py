@@ -31,16 +31,16 @@ def _row(arm: ArmResult, tests: tuple[Test, ...], finding: Finding | None) -> di
     headline = finding.headline[1] if finding and finding.headline else None
     return {
         "arm": arm.label,
-        "verdict": finding.judgement.verdict.value if finding else "baseline",
-        "seeds": f"{len(arm.finished)} of {len(arm.runs)}",
+        "verdict": finding.judgement.verdict.value if finding and not arm.is_dense else "baseline",
+        "saving at equal loss": notation.saving(headline),
+        "saving at equal budget": notation.saving(budget.saving if budget else None),
+        "loss difference": notation.nats(budget.loss if budget else None),
+        "final val/loss": notation.loss(arm.final_loss),
         "executed FLOPs": totals[Unit.EXECUTED],
         "effective FLOPs": totals[Unit.EFFECTIVE],
         "wall time": totals[Unit.SECONDS],
-        "final val/loss": notation.loss(arm.final_loss),
         **{test.title: notation.score(by_test.get(test)) for test in tests},
-        "saving at equal budget": notation.saving(budget.saving if budget else None),
-        "loss difference": notation.nats(budget.loss if budget else None),
-        "saving at equal loss": notation.saving(headline),
+        "seeds": f"{len(arm.finished)} of {len(arm.runs)}",
     }
 
 
@@ -94,5 +94,6 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
         ],
         "at_equal_budget": budget
         and {"kind": budget.kind, "saving": asdict(budget.saving), "loss": asdict(budget.loss)},
+        "loss_at_equal_flops": finding.at_flops and asdict(finding.at_flops),
         "downstream": _mean_json(finding.downstream),
     }

@@ -110,6 +110,29 @@ def budgets(found: tuple[Finding, ...]) -> Table:
     return Table(f"Saving in {unit} at equal budget, and the loss paid", headings, tuple(rows))
 
 
+def savings_in_words(found: tuple[Finding, ...]) -> Table:
+    """The same for reading: a row per target, a column per arm."""
+    goals = list(dict.fromkeys(target for finding in found for target, _ in finding.at_loss))
+    by_arm = [dict(finding.at_loss) for finding in found]
+    rows = [
+        (f"{goal.loss:.3f}, at {goal.share:.0%} of its cost", *(notation.saving(saved.get(goal)) for saved in by_arm))
+        for goal in goals
+    ]
+    headings = ("baseline's loss", *(finding.arm.label for finding in found))
+    return Table("Saving at equal loss [95% interval over seeds]", headings, tuple(rows))
+
+
+def budgets_in_words(found: tuple[Finding, ...]) -> Table:
+    """The same for reading."""
+    rows = [
+        (finding.arm.label, f"equal {budget.kind}", notation.saving(budget.saving), notation.nats(budget.loss))
+        for finding in found
+        if (budget := finding.budget)
+    ]
+    headings = ("arm", "budget", "saving", "final loss less the baseline's (nats)")
+    return Table("Saving, and the loss paid for it [95% interval over seeds]", headings, tuple(rows))
+
+
 def ledger(comparison: Comparison) -> Table:
     """The bill by phase and purpose, mean over finished seeds."""
     rows: list[tuple[Cell, ...]] = []

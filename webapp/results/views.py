@@ -18,7 +18,7 @@ from webapp.results.comparison import Comparison, Unit
 from webapp.results.figures import Figure
 from webapp.results.savings import Finding, findings
 from webapp.results.tables import Table
-from webapp.runs.models import TERMINAL, Run, State
+from webapp.runs.models import TERMINAL, Run
 
 Member = TypeVar("Member", bound=StrEnum)
 
@@ -70,8 +70,8 @@ def experiment(request: HttpRequest, code: str) -> HttpResponse:
     context = {
         "experiment": found,
         "comparison": comparison,
-        "answers": [wording.answer(finding) for finding in judged],
-        "progress": wording.progress(comparison),
+        "answers": wording.answers(judged),
+        "progress": wording.progress([run.state for run in comparison.runs]),
         "unfinished": any(run.state not in TERMINAL for run in comparison.runs),
         "done": sum(run.state in TERMINAL for run in comparison.runs),
         "arms": list(zip(comparison.arms, overview, strict=True)),
@@ -80,9 +80,9 @@ def experiment(request: HttpRequest, code: str) -> HttpResponse:
         "counted": wording.COUNTED,
         "not_counted": wording.NOT_COUNTED,
         "tab": tab,
-        "tabs": Tab,
+        "tabs": list(Tab),
         "unit": unit,
-        "units": Unit if tab in (Tab.CURVES, Tab.SAVINGS) else (Unit.EXECUTED, Unit.SECONDS, Unit.TOKENS),
+        "units": _units(tab),
         "panels": _panels(comparison, tab, unit, judged if unit is Unit.EXECUTED else findings(comparison, unit)),
         "rows": tables.SHOWN,
     }
@@ -101,7 +101,7 @@ def state(request: HttpRequest, code: str) -> HttpResponse:
         "experiment": found,
         "unfinished": done < len(states),
         "done": done,
-        "progress": f"{states.count(State.SUCCEEDED)} of {len(states)} runs finished",
+        "progress": wording.progress(states),
     }
     response = render(request, "results/_state.html", context)
     if request.GET.get("done") != str(done):
@@ -131,19 +131,30 @@ def _choice(kind: type[Member], value: str | None) -> Member:
     return next((member for member in kind if member.value == value), next(iter(kind)))
 
 
+def _units(tab: Tab) -> list[Unit]:
+    """Units the tab can be drawn in; a bill shows both kinds of FLOPs at once and has no steps."""
+    return [Unit.EXECUTED, Unit.TOKENS, Unit.SECONDS] if tab is Tab.LEDGER else list(Unit)
+
+
 def _panels(comparison: Comparison, tab: Tab, unit: Unit, found: tuple[Finding, ...]) -> list[Panel]:
     """What a tab shows."""
     match tab:
         case Tab.CURVES:
             chart = figures.loss_vs_cost(comparison, unit)
-            note = "Thin: seeds. Strong: their mean, with a 95% band of the mean (t) from 3 seeds on, where all exist."
+            note = "Thin: seeds, running ones too. Strong: mean of the finished; from 3 on with the 95% t-band of the mean."
             return [Panel("curves", "Validation loss against cost", tables.curves(comparison), chart, note)]
         case Tab.SAVINGS:
             ratio = figures.saving_at_equal_loss(comparison, found, unit)
             note = "Below 1 saves. Drawn where every seed got there; ribbon: 95% interval; dashed: the papers' claims."
             return [
-                Panel("savings", "Cost to reach a loss, relative to the baseline", tables.savings(found), ratio, note),
-                Panel("budgets", "At equal budget", tables.budgets(found)),
+                Panel(
+                    "savings",
+                    "Cost to reach a loss, relative to the baseline",
+                    tables.savings_in_words(found),
+                    ratio,
+                    note,
+                ),
+                Panel("budgets", "At equal budget", tables.budgets_in_words(found)),
             ]
         case Tab.LEDGER:
             note = "Training first, then what is not counted. Hatched: everything that is not a plain training step."

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from webapp.results import notation
-from webapp.results.comparison import Comparison, SeedRun, Unit
+from webapp.results.comparison import Unit
 from webapp.results.savings import Finding
-from webapp.results.statistics import RESAMPLES
+from webapp.results.statistics import RESAMPLES, Estimate
 from webapp.results.verdict import Verdict
 
 COUNTED = "forward, backward and every extra pass of the method; a multiply-add is 2 FLOPs"
@@ -78,7 +79,11 @@ def answer(finding: Finding) -> Answer:
     """The verdict with its figure, interval and n; then the price at equal budget; then what limits the claim."""
     verdict = finding.judgement.verdict
     unmatched = verdict is Verdict.UNMATCHED
-    told = [_reasons(finding) if unmatched else _at_equal_loss(finding), _at_equal_budget(finding)]
+    told = [
+        _reasons(finding) if unmatched else _at_equal_loss(finding),
+        _at_equal_budget(finding),
+        _against_twin(finding),
+    ]
     if verdict is Verdict.NO_EVIDENCE and finding.downstream and "downstream" in finding.judgement.reasons[0]:
         told.append(f"Not called a saving: {finding.judgement.reasons[0]}.")
     told.append(_limits(finding))
@@ -86,18 +91,16 @@ def answer(finding: Finding) -> Answer:
     return Answer(verdict, strong, tuple(sentence for sentence in told if sentence))
 
 
-def progress(comparison: Comparison) -> str:
+def answers(found: Sequence[Finding]) -> list[Answer]:
+    """One per method; further dense arms are references, not claims."""
+    return [answer(finding) for finding in found if not finding.arm.is_dense]
+
+
+def progress(states: Sequence[str]) -> str:
     """`5 of 6 runs finished`, and what became of the others."""
-    runs = comparison.runs
-    text = f"{sum(run.succeeded for run in runs)} of {len(runs)} runs finished"
-    others = [
-        f"{_count(runs, state)} {state}" for state in ("failed", "cancelled", "quarantined") if _count(runs, state)
-    ]
-    return ", ".join([text, *others])
-
-
-def _count(runs: tuple[SeedRun, ...], state: str) -> int:
-    return sum(run.state == state for run in runs)
+    text = f"{states.count('succeeded')} of {len(states)} runs finished"
+    ended = [f"{states.count(state)} {state}" for state in ("failed", "cancelled", "quarantined") if state in states]
+    return ", ".join([text, *ended])
 
 
 def _reasons(finding: Finding) -> str:
@@ -112,25 +115,36 @@ def _at_equal_loss(finding: Finding) -> str:
     goal = f"the baseline's final loss ({target.loss:.3f})"
     if estimate.value is None or estimate.bound:
         return f"To reach {goal}: {notation.saving(estimate)}."
-    ratio = f"To reach {goal} {finding.arm.label} needs {1 - estimate.value:.2f}× its {finding.unit.label}"
+    ratio = f"To reach {goal} {finding.arm.label} needs {1 - estimate.value:.2f}× the baseline's {finding.unit.label}"
     if estimate.interval is None:
         return f"{ratio}; {estimate.note}."
     low, high = 1 - estimate.interval.high, 1 - estimate.interval.low
-    return f"{ratio}, 95% interval {low:.2f} to {high:.2f} ({estimate.interval.method} seeds)."
+    return f"{ratio}, 95% interval {low:.2f} to {high:.2f}, n = {estimate.n} seeds ({estimate.interval.method})."
 
 
 def _at_equal_budget(finding: Finding) -> str:
     budget = finding.budget
     if budget is None or budget.loss.value is None or budget.saving.value is None:
         return ""
-    saved, rise = budget.saving.value, budget.loss.value
+    saved = budget.saving.value
     spent = f"used {notation.percent(abs(saved))} {'fewer' if saved >= 0 else 'more'} {finding.unit.label}"
     if finding.unit is Unit.SECONDS:
         spent = f"took {notation.percent(abs(saved))} {'less' if saved >= 0 else 'more'} wall time"
-    span = budget.loss.interval
-    width = f", 95% interval {span.low:+.3f} to {span.high:+.3f}".replace("-", "−") if span else ""
-    ended = f"ended {abs(rise):.3f} nats {'higher' if rise > 0 else 'lower'}{width}"
-    return f"At equal {budget.kind} it {spent} and {ended}, n = {budget.loss.n} seeds."
+    return f"At equal {budget.kind} it {spent} and {_ended(budget.loss)}."
+
+
+def _against_twin(finding: Finding) -> str:
+    """The stronger test: a dense arm as cheap as this one, fully decayed."""
+    if finding.at_flops is None or finding.at_flops.value is None:
+        return ""
+    return f"Against the dense arm of equal FLOPs it {_ended(finding.at_flops)}."
+
+
+def _ended(difference: Estimate) -> str:
+    rise, span, n = difference.value or 0.0, difference.interval, difference.n
+    width = f" (95% interval {span.low:+.3f} to {span.high:+.3f})".replace("-", "−") if span else ""
+    seeds = f"n = {n} {'seed' if n == 1 else 'seeds'}"
+    return f"ended {abs(rise):.3f} nats {'higher' if rise > 0 else 'lower'}{width}, {seeds}"
 
 
 def _limits(finding: Finding) -> str:
