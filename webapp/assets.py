@@ -32,8 +32,10 @@ class PlotlyFinder(BaseFinder):
         return []
 
     def find(self, path: str, find_all: bool = False) -> Any:
-        found = [self.storage.path(PLOTLY)] if path == PLOTLY else []
-        return found if find_all else (found or [None])[0]
+        if path != PLOTLY:
+            return [] if find_all else None
+        found = self.storage.path(PLOTLY)
+        return [found] if find_all else found
 
     def list(self, ignore_patterns: Iterable[str] | None) -> Iterable[Any]:
         yield PLOTLY, self.storage

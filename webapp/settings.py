@@ -51,6 +51,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -113,6 +114,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AXES_FAILURE_LIMIT = 10
+AXES_LOCKOUT_TEMPLATE = "teams/lockout.html"
 AXES_COOLOFF_TIME = 0.25
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
@@ -143,6 +145,36 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "webapp.api.tokens.BearerToken",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["webapp.api.wire.StrictJSON"],
+    "DEFAULT_RENDERER_CLASSES": ["webapp.api.wire.StrictRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "webapp.api.wire.OneFormat",
+    "DEFAULT_THROTTLE_CLASSES": ["webapp.api.throttles.Reads", "webapp.api.throttles.Writes"],
+    "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "webapp.api.problems.handle",
+}
+API_RATES = {
+    "read": env.str("API_READ_RATE", default="1200/min"),
+    "write": env.str("API_WRITE_RATE", default="120/min"),
+}
+"""Requests per person."""
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Flopwise",
+    "DESCRIPTION": "Does a training-cost method save compute at equal quality? Launch, watch and compare experiments.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": ["webapp.api.schema.complete"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "webapp" / "static"]
@@ -158,6 +190,8 @@ TIME_ZONE = "UTC"
 USE_I18N = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 500
+QUEUE_SHOWN = env.int("QUEUE_SHOWN", default=200)
+"""Waiting runs that the queue page lists."""
 DATASET_MAX_BYTES = env.int("DATASET_MAX_BYTES", default=1024**3)
 """Largest text that a person may upload."""
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from importlib.util import find_spec
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.urls import URLPattern, URLResolver, include, path
+
+from webapp.api.views.document import Docs
+
+ROOMS = ("teams", "experiments", "runs", "datasets", "results")
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/docs", Docs.as_view(), name="api-docs"),
+    path("api/v1/", include("webapp.api.urls")),
+    *(path("", include(f"webapp.{room}.urls")) for room in ROOMS if find_spec(f"webapp.{room}.urls")),
+]

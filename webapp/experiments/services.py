@@ -1,0 +1,129 @@
+"""Launching an experiment, and what is refused before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+
+from training.spec import RunSpec
+from webapp.datasets.models import Dataset
+from webapp.experiments.models import Arm, Experiment
+from webapp.experiments.planning import memory_bytes, memory_problem
+from webapp.runs.models import Run, RunEvent, State
+from webapp.teams.models import AuditEvent, Project
+
+SEEDS, RUNS, ARMS = 50, 200, 20
+"""Most seeds, runs and arms of one launch."""
+LARGEST_SEED = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class ArmRequest:
+    """An arm as a person asks for it."""
+
+    label: str
+    spec: RunSpec
+    is_baseline: bool = False
+
+
+class LaunchRefused(ValueError):
+    """What is wrong, by path: `seeds`, `title`, `arms.0.model.preset`. Nothing was written."""
+
+    def __init__(self, problems: dict[str, str]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(f"{path}: {message}" for path, message in problems.items()))
+
+
+@transaction.atomic
+def launch(
+    *,
+    project: Project,
+    owner: Any,
+    title: str,
+    question: str = "",
+    arms: Sequence[ArmRequest],
+    seeds: Sequence[int],
+    queue: str,
+) -> Experiment:
+    """Write the experiment, its arms, and one queued run per arm and seed; the dispatcher finds them.
+
+    Runs are queued seed by seed, so that a comparison over few seeds is there early. Raises LaunchRefused.
+    """
+    if problems := refusals(project=project, title=title, arms=arms, seeds=seeds, queue=queue):
+        raise LaunchRefused(problems)
+    experiment = Experiment.objects.create(project=project, title=title.strip(), question=question, owner=owner)
+    rows = [
+        Arm.objects.create(
+            experiment=experiment,
+            label=arm.label,
+            body=arm.spec.model_dump(mode="json"),
+            digest=arm.spec.digest(),
+            is_baseline=arm.is_baseline,
+        )
+        for arm in arms
+    ]
+    runs = Run.objects.bulk_create([Run(arm=arm, seed=seed, queue=queue) for seed in seeds for arm in rows])
+    RunEvent.objects.bulk_create(
+        [RunEvent(run=run, now=State.QUEUED, actor=owner.get_username(), note="launched") for run in runs]
+    )
+    AuditEvent.objects.create(actor=owner, project=project, verb="launched", object=f"experiment {experiment.code}")
+    return experiment
+
+
+def refusals(
+    *, project: Project, title: str, arms: Sequence[ArmRequest], seeds: Sequence[int], queue: str
+) -> dict[str, str]:
+    """Everything that stands against this launch, by path; empty if nothing does."""
+    problems = _about_seeds(seeds) | _about_arms(arms)
+    if not title.strip() or len(title) > 200 or "\x00" in title:
+        problems["title"] = "give a title of 1 to 200 characters"
+    if len(seeds) * len(arms) > RUNS:
+        problems["seeds"] = f"{len(arms)} arms x {len(seeds)} seeds are more than {RUNS} runs; launch fewer at a time"
+    for place, arm in enumerate(arms):
+        if message := memory_problem(memory_bytes(arm.spec), queue):
+            problems[f"arms.{place}.model.preset"] = message
+        if message := _about_data(arm.spec.data.source, project):
+            problems[f"arms.{place}.data.source"] = message
+    return problems
+
+
+def _about_seeds(seeds: Sequence[int]) -> dict[str, str]:
+    doubled = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    if not seeds:
+        return {"seeds": "give at least one seed"}
+    if doubled:
+        return {"seeds": f"given twice: {', '.join(map(str, doubled))}; a doubled seed is the same run"}
+    if len(seeds) > SEEDS:
+        return {"seeds": f"{len(seeds)} seeds; at most {SEEDS} in one launch"}
+    if min(seeds) < 0 or max(seeds) > LARGEST_SEED:
+        return {"seeds": f"seeds lie between 0 and {LARGEST_SEED}"}
+    return {}
+
+
+def _about_arms(arms: Sequence[ArmRequest]) -> dict[str, str]:
+    if not arms:
+        return {"arms": "choose at least one method"}
+    if len(arms) > ARMS:
+        return {"arms": f"{len(arms)} arms; at most {ARMS} in one experiment"}
+    problems: dict[str, str] = {}
+    first: dict[str, int] = {}
+    for place, arm in enumerate(arms):
+        twin = first.setdefault(arm.spec.digest(), place)
+        if twin != place:
+            problems[f"arms.{place}"] = f"the same as {arms[twin].label!r}; only seeds may repeat an arm"
+        if not arm.label.strip() or len(arm.label) > 100 or "\x00" in arm.label:
+            problems[f"arms.{place}.label"] = "give a label of 1 to 100 characters"
+    if sum(arm.is_baseline for arm in arms) != 1:
+        problems["arms"] = "exactly one arm is the baseline"
+    return problems
+
+
+def _about_data(source: str, project: Project) -> str:
+    """Why this project cannot read a source; empty if nothing is known against it."""
+    kind, _, name = source.partition(":")
+    if kind == "dataset" and not Dataset.objects.filter(project=project, code=name).exists():
+        return f"this project has no data set {name}"
+    return ""

@@ -1,0 +1,55 @@
+"""How templates write amounts and prose."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django import template
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+
+from webapp.results import notation
+
+register = template.Library()
+
+
+@register.filter
+def flops(value: float) -> str:
+    """`4.12e13` as `41.2 TFLOP`."""
+    return notation.si(value, "FLOP")
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """Seconds as `45 s` or `3:41`; a dash for none."""
+    return notation.NONE if seconds is None else notation.duration(seconds)
+
+
+@register.filter
+def percent(share: float) -> str:
+    """A share as a whole percentage."""
+    return f"{100 * share:.0f}%"
+
+
+@register.filter
+def setting(value: Any) -> str:
+    """A knob's value as people read it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@register.filter
+def first_sentence(text: str) -> str:
+    """What a docstring says first."""
+    return " ".join(text.strip().split("\n\n")[0].split()).split(". ")[0].rstrip(".") + "."
+
+
+@register.filter
+def prose(text: str) -> SafeString:
+    """A docstring as paragraphs, with **strong** and `code`; everything else is escaped."""
+    paragraphs = [escape(" ".join(part.split())) for part in text.strip().split("\n\n")]
+    marked = (re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", part) for part in paragraphs)
+    marked = (re.sub(r"`(.+?)`", r"<code>\1</code>", part) for part in marked)
+    return mark_safe("".join(f"<p>{part}</p>" for part in marked))  # noqa: S308 escaped above

@@ -1,0 +1,17 @@
+"""Addresses of experiments and methods; the experiment's own page belongs to `results`."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from webapp.experiments import catalogue, views
+
+urlpatterns = [
+    path("experiments/", views.experiments, name="experiments"),
+    path("experiments/new/", views.new, name="experiment-new"),
+    path("experiments/new/plan/", views.plan, name="experiment-plan"),
+    path("experiments/new/preset/<slug:method>/", views.preset, name="experiment-preset"),
+    path("experiments/<slug:code>/archive/", views.archive, name="experiment-archive"),
+    path("methods/", catalogue.methods, name="methods"),
+    path("methods/<slug:name>/", catalogue.method, name="method"),
+]

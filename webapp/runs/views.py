@@ -1,0 +1,87 @@
+"""Pages of runs: the queue with its workers, and one run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from webapp.runs import lifecycle, waiting
+from webapp.runs.models import ACTIVE, Run, Worker
+from webapp.teams.access import may, person, require
+from webapp.teams.models import AuditEvent, Membership, Role
+
+VERBS = {
+    "pause": (lifecycle.pause, "paused"),
+    "resume": (lifecycle.resume, "resumed"),
+    "cancel": (lifecycle.cancel, "cancelled"),
+    "retry": (lifecycle.reopen, "retried"),
+}
+
+
+def _is_admin(user: Any) -> bool:
+    return bool(user.is_superuser) or Membership.objects.filter(user=user, role=Role.ADMIN).exists()
+
+
+@require_GET
+def queue(request: HttpRequest) -> HttpResponse:
+    """Workers and what they run; waiting runs in claim order, each with its reason."""
+    mine = Run.objects.for_user(person(request))
+    context = {
+        "slots": waiting.slots(),
+        "mine": set(mine.filter(state__in=ACTIVE).values_list("pk", flat=True)),
+        "line": waiting.line(mine),
+        "admin": _is_admin(person(request)),
+        "now": timezone.now(),
+    }
+    return render(request, "runs/_queue.html" if "HX-Request" in request.headers else "runs/queue.html", context)
+
+
+@require_POST
+def drain(request: HttpRequest, worker_id: int) -> HttpResponse:
+    """Let a worker finish and take no more, or let it take work again."""
+    if not _is_admin(person(request)):
+        raise PermissionDenied("Draining a worker needs an admin of a project.")
+    worker = get_object_or_404(Worker, pk=worker_id)
+    draining = request.POST.get("draining") == "1"
+    Worker.objects.filter(pk=worker.pk).update(draining=draining)
+    verb = "drained" if draining else "undrained"
+    AuditEvent.objects.create(actor=person(request), verb=verb, object=f"worker {worker.name}"[:200])
+    messages.success(request, f"{worker.name} is {'draining' if draining else 'taking work again'}.")
+    return redirect("queue")
+
+
+def visible(request: HttpRequest, code: str) -> Run:
+    """The run, or 404 for one who is not a member of its project."""
+    runs = Run.objects.for_user(person(request)).select_related("arm__experiment__project")
+    return get_object_or_404(runs, code=code)
+
+
+@require_GET
+def run(request: HttpRequest, code: str) -> HttpResponse:
+    """One run: where it is, what it did, what it cost."""
+    found = visible(request, code)
+    context = {"run": found, "may_act": may(person(request), found.arm.experiment.project)}
+    return render(request, "runs/run.html", context)
+
+
+@require_POST
+def act(request: HttpRequest, code: str, verb: str) -> HttpResponse:
+    """Pause, resume, cancel or retry a run."""
+    found = visible(request, code)
+    if verb not in VERBS:
+        raise Http404
+    require(person(request), found.arm.experiment.project)
+    do, done = VERBS[verb]
+    if do(found, person(request)):
+        AuditEvent.objects.create(
+            actor=person(request), project=found.arm.experiment.project, verb=done, object=f"run {found.code}"
+        )
+    else:
+        messages.warning(request, f"The run could not be {done}: it has moved on in the meantime.")
+    return redirect("run", code)

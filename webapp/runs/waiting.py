@@ -1,0 +1,56 @@
+"""The queue as people see it: runs in claim order with reasons, workers with what they run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import Count, OuterRef, Subquery
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from webapp.runs import selectors
+from webapp.runs.models import ACTIVE, Run, RunQuerySet, State, Worker
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A worker, whether it was heard within a lease, and the run it holds."""
+
+    worker: Worker
+    heard: bool
+    run: Run | None
+
+
+def in_claim_order(runs: RunQuerySet) -> RunQuerySet:
+    """Queued runs as workers would claim them: priority, the project with the fewest running runs, age."""
+    busy = (
+        Run.objects.filter(state__in=ACTIVE, arm__experiment__project=OuterRef("arm__experiment__project"))
+        .values("arm__experiment__project")
+        .annotate(running=Count("pk"))
+        .values("running")
+    )
+    return (
+        runs.filter(state=State.QUEUED)
+        .annotate(beside=Coalesce(Subquery(busy), 0))
+        .order_by("-priority", "beside", "pk")
+        .select_related("arm__experiment__project")
+    )
+
+
+def line(runs: RunQuerySet) -> list[tuple[Run, str]]:
+    """Waiting runs in claim order, each with the reason that it waits."""
+    waiting = list(in_claim_order(runs)[: settings.QUEUE_SHOWN])
+    reasons = selectors.why_waiting(waiting)
+    return [(run, reasons[run.pk]) for run in waiting]
+
+
+def slots() -> list[Slot]:
+    """All workers, by queue and name."""
+    heard_since = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
+    holding = {run.lease_owner: run for run in Run.objects.filter(state__in=ACTIVE).select_related("arm__experiment")}
+    return [
+        Slot(worker, worker.heartbeat_at > heard_since, holding.get(worker.name))
+        for worker in Worker.objects.order_by("queue", "name")
+    ]
