@@ -12,4 +12,4 @@ from worker import device, supervise
 @app.task(name=queue.WAKE, bind=True)
 def wake(self: Task[[str], None], queue_name: str) -> None:
     """Claim and supervise runs of this queue until none is left; a late or doubled wake-up finds none."""
-    supervise.work(queue_name, device.Slot.of(self.request.hostname))
+    supervise.work(queue_name, device.Slot.of(str(self.request.hostname)))

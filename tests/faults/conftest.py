@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
+import redis
 
 from training.spec import RunSpec
 from webapp.demo.embedded import Postgres, Valkey
@@ -89,7 +90,7 @@ class Stack:
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(host=str(self.postgres.home), user="flopwise", dbname="flopwise") as connection:
-            return connection.execute(query, values).fetchall()  # type: ignore[call-overload,no-any-return]
+            return connection.execute(query, values).fetchall()
 
     def submit(self, seed: int = 0, **changes: Any) -> int:
         """A queued run; each call makes an arm and experiment of its own."""
@@ -123,6 +124,22 @@ class Stack:
                     return process
         raise LookupError(f"run {run} has no trainer")
 
+    def has_trainer(self, run: int) -> bool:
+        try:
+            self.trainer(run)
+        except LookupError:
+            return False
+        return True
+
+    def checkpoints(self, run: int) -> list[Path]:
+        """Folders of the registered checkpoints, oldest first."""
+        rows = self.rows("SELECT path FROM runs_artifact WHERE run_id = %s AND kind = 'checkpoint' ORDER BY event", run)
+        return [self.home / "artifact_root" / path for (path,) in rows]
+
+    def flush_redis(self) -> None:
+        with redis.Redis.from_url(self.valkey.url) as client:
+            client.flushall()
+
     def until(self, what: Callable[[], bool], seconds: float = 30.0) -> None:
         end = time.monotonic() + seconds
         while not what():
@@ -155,7 +172,7 @@ class Stack:
     def bill(self, run: int) -> dict[str, float]:
         """Executed FLOPs by purpose."""
         rows = self.rows("SELECT purpose, sum(executed) FROM runs_costline WHERE run_id = %s GROUP BY 1", run)
-        return dict(rows)  # type: ignore[arg-type]
+        return dict(rows)
 
     def close(self) -> None:
         for name in list(self.processes):

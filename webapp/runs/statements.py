@@ -207,3 +207,17 @@ JOIN (
 ) idle ON idle.queue = waiting.queue
 """
 """Queues with claimable runs and idle workers, and how many of both."""
+
+ALIVE = """
+SELECT queue, count(*) FROM runs_worker
+WHERE NOT draining AND heartbeat_at > clock_timestamp() - make_interval(secs => %(lease)s) GROUP BY queue
+"""
+
+SINCE = """
+SELECT point.event, series.phase, series.name, point.step, point.value, point.flops, point.tokens, point.seconds
+FROM runs_point point JOIN runs_series series ON series.id = point.series_id
+WHERE series.run_id = %(run)s AND point.event > %(after)s AND point.event <= %(upto)s AND NOT point.superseded
+ORDER BY point.event, point.series_id, point.step
+LIMIT %(most)s
+"""
+"""Up to an event that was read first: events commit in order, so nothing below it can still appear."""
