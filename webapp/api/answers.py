@@ -1,0 +1,205 @@
+"""What the API answers with: one class per thing, made from rows by `of`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from training.catalog import Card
+from webapp.datasets.models import Dataset
+from webapp.experiments.models import Arm, Experiment
+from webapp.experiments.planning import Plan
+from webapp.runs.models import State
+from webapp.teams.models import Role
+
+
+class Row(BaseModel):
+    """Made from the attributes of the same names."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class ProjectAnswer(BaseModel):
+    """A project of yours, and what you may do there."""
+
+    slug: str
+    name: str
+    role: Role
+
+
+class MethodRow(BaseModel):
+    """A method as the list shows it."""
+
+    name: str
+    title: str
+    family: str
+    paper: str
+    summary: str
+
+
+class ClaimAnswer(Row):
+    """A figure that the paper states."""
+
+    text: str
+    saving: float | None
+    setting: str
+    source: str
+
+
+class MethodAnswer(MethodRow):
+    """A method's card. `knobs` is the JSON schema of what a spec may set under `knobs.<name>`."""
+
+    text: str
+    tasks: tuple[str, ...]
+    owns_phases: bool = Field(description="two such methods cannot share an arm")
+    claims: list[ClaimAnswer]
+    knobs: dict[str, Any]
+    presets: dict[str, dict[str, Any]]
+
+    @classmethod
+    def of(cls, card: Card) -> Self:
+        return cls(
+            **method_row(card).model_dump(),
+            text=card.text,
+            tasks=card.tasks,
+            owns_phases=card.program,
+            claims=[ClaimAnswer.model_validate(claim) for claim in card.claims],
+            knobs=card.knobs.model_json_schema(),
+            presets={name: knobs.model_dump(mode="json") for name, knobs in (card.presets or {}).items()},
+        )
+
+
+def method_row(card: Card) -> MethodRow:
+    summary = card.text.partition("\n\n")[0]
+    return MethodRow(name=card.name, title=card.title, family=card.family, paper=card.paper, summary=summary)
+
+
+class ArmPlanAnswer(Row):
+    """What one run of an arm would cost."""
+
+    label: str
+    is_baseline: bool
+    steps: int
+    flops: float
+    memory_bytes: int
+    seconds: float | None
+    against_baseline: float | None
+
+
+class PlanAnswer(Row):
+    """What a launch would cost. Seconds are null until a worker of the queue has measured its speed."""
+
+    arms: list[ArmPlanAnswer]
+    seeds: tuple[int, ...]
+    runs: int
+    flops: float
+    seconds: float | None
+    workers: int
+    memory_bytes: int
+    memory_available: int | None
+    fits: bool | None
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        return cls.model_validate(plan)
+
+
+class RunBrief(Row):
+    """A run within its arm."""
+
+    code: str
+    seed: int
+    state: State
+    progress: float
+
+
+class ArmAnswer(BaseModel):
+    """An arm with its runs."""
+
+    code: str
+    label: str
+    is_baseline: bool
+    digest: str
+    spec: dict[str, Any]
+    runs: list[RunBrief]
+
+    @classmethod
+    def of(cls, arm: Arm) -> Self:
+        runs = sorted(arm.runs.all(), key=lambda run: run.seed)
+        return cls(
+            code=arm.code,
+            label=arm.label,
+            is_baseline=arm.is_baseline,
+            digest=arm.digest,
+            spec=arm.spec.model_dump(mode="json"),
+            runs=[RunBrief.model_validate(run) for run in runs],
+        )
+
+
+class ExperimentRow(BaseModel):
+    """An experiment as the list shows it."""
+
+    code: str
+    project: str
+    title: str
+    question: str
+    owner: str | None
+    created_at: datetime
+    archived_at: datetime | None
+
+    @classmethod
+    def of(cls, experiment: Experiment, **more: Any) -> Self:
+        return cls(
+            code=experiment.code,
+            project=experiment.project.slug,
+            title=experiment.title,
+            question=experiment.question,
+            owner=experiment.owner.get_username() if experiment.owner else None,
+            created_at=experiment.created_at,
+            archived_at=experiment.archived_at,
+            **more,
+        )
+
+
+class ExperimentAnswer(ExperimentRow):
+    """An experiment with its arms and their runs. `finished` is true once no run will change any more."""
+
+    finished: bool
+    arms: list[ArmAnswer]
+
+    @classmethod
+    def read(cls, experiment: Experiment) -> Self:
+        arms = list(experiment.arms.order_by("-is_baseline", "pk").prefetch_related("runs"))
+        finished = all(run.is_terminal for arm in arms for run in arm.runs.all())
+        return cls.of(experiment, arms=[ArmAnswer.of(arm) for arm in arms], finished=finished)
+
+
+class DatasetAnswer(BaseModel):
+    """An uploaded text; `source` is what a spec says to train on it."""
+
+    code: str
+    project: str
+    name: str
+    source: str
+    sha256: str
+    bytes: int
+    created_at: datetime
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Self:
+        names = ("code", "name", "source", "sha256", "bytes", "created_at")
+        return cls(project=dataset.project.slug, **{name: getattr(dataset, name) for name in names})
+
+
+class WorkerAnswer(Row):
+    """A slot that trains, heard of within a lease."""
+
+    name: str
+    queue: str
+    device: str
+    memory_bytes: int
+    flops_per_second: float | None
+    draining: bool
+    heartbeat_at: datetime

@@ -1,0 +1,99 @@
+"""What requests carry: bodies and query parameters, each declared once."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from training.knobs import Strict
+from training.spec import RunSpec
+from webapp.api.paging import Paged
+from webapp.experiments.services import ARMS, LARGEST_SEED, SEEDS, ArmRequest
+from webapp.runs.models import State
+
+HIDDEN = {"Cc", "Cf"}
+"""Unicode categories that show nothing or reorder what is shown: control and format characters."""
+
+
+def _readable(text: str) -> str:
+    if any(unicodedata.category(character) in HIDDEN and character not in "\n\t" for character in text):
+        raise ValueError("control and invisible characters are not allowed")
+    return unicodedata.normalize("NFC", text)
+
+
+def _one_line(text: str) -> str:
+    if not text.strip() or "\n" in text or "\t" in text:
+        raise ValueError("give one line of text")
+    return text
+
+
+Code = Annotated[str, StringConstraints(pattern=r"^[2-9a-z]{12}$")]
+Slug = Annotated[str, StringConstraints(pattern=r"^[-a-zA-Z0-9_]{1,60}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[-_./:a-zA-Z0-9@]{1,120}$")]
+Readable = AfterValidator(_readable)
+Line = AfterValidator(_one_line)
+
+
+class ArmBody(Strict):
+    """An arm: its spec, and whether the others are compared with it."""
+
+    label: Annotated[str, Readable, Line] = Field(min_length=1, max_length=100)
+    spec: RunSpec
+    is_baseline: bool = False
+
+
+class LaunchBody(Strict):
+    """An experiment to launch: one run per arm and seed. Exactly one arm is the baseline."""
+
+    project: Slug
+    title: Annotated[str, Readable, Line] = Field(min_length=1, max_length=200)
+    question: Annotated[str, Readable] = Field("", max_length=2000)
+    arms: tuple[ArmBody, ...] = Field(min_length=1, max_length=ARMS)
+    seeds: tuple[Annotated[int, Field(ge=0, le=LARGEST_SEED)], ...] = Field(min_length=1, max_length=SEEDS)
+    queue: str = Field("cpu", pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="which workers may take the runs")
+
+    @property
+    def requests(self) -> list[ArmRequest]:
+        return [ArmRequest(arm.label, arm.spec, arm.is_baseline) for arm in self.arms]
+
+
+class ExperimentQuery(Paged):
+    """Which experiments."""
+
+    project: Slug | None = Field(None, description="slug of a project")
+    archived: bool = Field(False, description="the archived ones instead of the others")
+
+
+class RunQuery(Paged):
+    """Which runs."""
+
+    experiment: Code | None = Field(None, description="code of an experiment")
+    state: State | None = None
+    method: Slug | None = Field(None, description="one of the arm's methods")
+
+
+class PointsQuery(Strict):
+    """Which points."""
+
+    after: int = Field(0, ge=0, le=2**63 - 1, description="`event` of the answer before; 0 for all")
+    series: Name | None = Field(None, description="one curve by name, e.g. `val/loss`")
+
+
+class LogQuery(Strict):
+    """Which part of a log."""
+
+    attempt: int | None = Field(
+        None, ge=1, le=2**31 - 1, description="number of the attempt; the last one if not given"
+    )
+    offset: int = Field(0, ge=0, le=2**63 - 1, description="bytes to skip: `next_offset` of the answer before")
+
+
+class DatasetQuery(Paged):
+    """Which data sets."""
+
+    project: Slug | None = Field(None, description="slug of a project")
+
+
+Action = Literal["cancel", "pause", "resume", "retry"]
