@@ -98,8 +98,8 @@ def demo(asked: argparse.Namespace, home: Home, fleet: Fleet) -> int:
     port = asked.port or free_port(asked.host)
     for child in programs(home, asked.host, port):
         fleet.start(child)
-    steps = content.QUICK if asked.quick else content.STEPS
-    experiment = content.experiment(login.username, steps=steps, again=asked.again)
+    spec = content.QUICK if asked.quick else content.LONG
+    experiment = content.experiment(login.username, spec=spec, again=asked.again)
     screen.say(
         f"http://{asked.host}:{port}/   user {login.username}   password {login.password}\n"
         f"API token {login.token}\nLogs in {home.logs}, servers in {home.servers}. Ctrl-C ends the demo.\n\n"

@@ -9,14 +9,18 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from training import catalog
-from training.spec import Budget, RunSpec
+from training.spec import Budget, DataSpec, RunSpec
 from webapp.demo.home import Home, Login
 from webapp.experiments import services
 from webapp.experiments.models import Experiment
 from webapp.teams.models import Membership, Project, Role, Token
 
-STEPS, QUICK = 600, 30
-"""Budget of the demo's runs in steps; `QUICK` is for trying the demo itself."""
+LONG = RunSpec(budget=Budget(steps=300))
+"""What the arms share: a small GPT-2 on State of the Union addresses, every downstream task."""
+QUICK = RunSpec(
+    data=DataSpec(context=32), batch_size=4, budget=Budget(steps=20), eval_points=2, evals=("cloze",)
+)  # fmt: skip
+"""To try the demo itself: says nothing about the methods."""
 TITLE = "Does EST save FLOPs on State of the Union?"
 
 
@@ -40,21 +44,22 @@ def login(home: Home) -> Login:
     return kept
 
 
-def experiment(username: str, *, steps: int, again: bool) -> Experiment:
+def experiment(username: str, *, spec: RunSpec, again: bool) -> Experiment:
     """The dense baseline against EST, three seeds each; launched once, unless `again`."""
     kept = Experiment.objects.filter(project=project(), title=TITLE, archived_at=None).order_by("-id").first()
     if kept is not None and not again:
         return kept
-    budget = Budget(steps=steps)
-    est = (catalog.card("est").presets or {})["est-gpt2"]
+    knobs = {"est": (catalog.card("est").presets or {})["est-gpt2"]}
     return services.launch(
         project=project(),
         owner=get_user_model().objects.get(username=username),
         title=TITLE,
         question="The same small GPT-2, the same text and as many steps: what does EST save, and what does it cost?",
         arms=[
-            services.ArmRequest("Dense", RunSpec(budget=budget), is_baseline=True),
-            services.ArmRequest("EST", RunSpec(budget=budget, methods=("est",), knobs={"est": est}), is_baseline=False),
+            services.ArmRequest("Dense", spec, is_baseline=True),
+            services.ArmRequest(
+                "EST", RunSpec.model_validate({**spec.model_dump(), "methods": ("est",), "knobs": knobs})
+            ),
         ],
         seeds=range(3),
         queue="cpu",

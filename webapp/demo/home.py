@@ -52,9 +52,9 @@ class Home:
     @staticmethod
     def _fits(folder: Path) -> bool:
         """Whether PostgreSQL can run in `folder`: short enough for its socket, open to `nobody` where we are root."""
-        postgres = Postgres(folder / "pg")
-        short = max(len(os.fsencode(server.socket)) for server in (postgres, Valkey(folder / "valkey")))
-        return short <= LONGEST_SOCKET and (os.geteuid() != 0 or reachable(postgres.home / "data"))
+        servers = (Postgres(folder / "pg"), Valkey(folder / "valkey"))
+        longest = max(len(os.fsencode(server.socket)) for server in servers)
+        return longest <= LONGEST_SOCKET and (os.geteuid() != 0 or reachable(folder / "pg"))
 
     @staticmethod
     def _elsewhere(checkout: Path) -> Path:

@@ -105,8 +105,8 @@ class _Falls:
 class Fleet:
     """The services of one demo, in the order in which they need each other."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
+    def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self.say, self.clock = say, clock
         self.services: list[Service] = []
         self._falls: dict[str, _Falls] = {}
 
@@ -116,7 +116,7 @@ class Fleet:
 
     def mend(self) -> None:
         """Report what has died and start it again: at once, then after 4, 8, 16 and 30 s until it stays up."""
-        now = time.monotonic()
+        now = self.clock()
         for service in self.services:
             falls = self._falls.setdefault(service.name, _Falls())
             if service.process is None or service.process.poll() is None:

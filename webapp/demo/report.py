@@ -9,7 +9,7 @@ from webapp.results import notation, selectors, summary
 from webapp.results.comparison import Unit
 from webapp.results.savings import findings
 from webapp.results.wording import answer
-from webapp.runs.models import Run
+from webapp.runs.models import TERMINAL, Run, State
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -27,12 +27,21 @@ def progress(experiment: Experiment) -> str:
             f"{run.arm.label}, seed {run.seed}",
             run.state,
             f"{run.progress:.0%}",
-            notation.quantity(run.executed_flops, Unit.EXECUTED),
+            notation.quantity(run.executed_flops, Unit.EXECUTED) if run.executed_flops else notation.NONE,
             notation.NONE if run.final_loss is None else f"{run.final_loss:.3f}",
         )
         for run in runs
     ]
     return table(("run", "state", "done", "executed", "val/loss"), rows)
+
+
+def failures(experiment: Experiment) -> str:
+    """Why runs ended without success, a line each; empty if none did."""
+    ended = Run.objects.filter(arm__experiment=experiment, state__in=TERMINAL).exclude(state=State.SUCCEEDED)
+    return "\n".join(
+        f"{run.arm.label}, seed {run.seed} {run.state}: {run.failure}. {run.failure_text}"
+        for run in ended.select_related("arm").order_by("arm", "seed")
+    )
 
 
 def comparison(experiment: Experiment) -> str:

@@ -52,7 +52,7 @@ def follow(experiment: Experiment, fleet: Fleet, screen: Screen, *, until_done: 
                 screen.draw(report.progress(experiment), states)
             if all(state in TERMINAL for state in states):
                 if not told:
-                    screen.say("\n" + report.comparison(experiment))
+                    screen.say("\n" + "\n".join([report.comparison(experiment), report.failures(experiment)]))
                     told = True
                 if until_done:
                     return int(any(state != State.SUCCEEDED for state in states))
