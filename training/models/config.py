@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from training.models.shape import Family, Shape
+from training.models.shape import NORM_EPSILON, ROPE_THETA, Family, Shape
 
 ARCHITECTURE: dict[Family, str] = {"gpt2": "GPT2LMHeadModel", "llama": "LlamaForCausalLM"}
 
 BUILT_IN: dict[Family, dict[str, Any]] = {
     "gpt2": {
         "activation_function": "gelu_new",
-        "layer_norm_epsilon": 1e-5,
+        "layer_norm_epsilon": NORM_EPSILON,
         "scale_attn_weights": True,
         "scale_attn_by_inverse_layer_idx": False,
         "add_cross_attention": False,
     },
     "llama": {
         "hidden_act": "silu",
-        "rms_norm_eps": 1e-5,
-        "rope_theta": 10_000.0,
+        "rms_norm_eps": NORM_EPSILON,
+        "rope_theta": ROPE_THETA,
         "rope_scaling": None,
         "attention_bias": False,
         "mlp_bias": False,

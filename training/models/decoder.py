@@ -20,9 +20,13 @@ def project(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:
-    """Rotary position embedding of x[B, T, heads, 2r] by rotation[2, T, 1, r] (cosines, sines), halves paired."""
-    (cos, sin), (left, right) = rotation, x.chunk(2, dim=-1)
-    return torch.cat((left * cos - right * sin, right * cos + left * sin), dim=-1).type_as(x)
+    """Rotary position embedding of x[B, T, heads, dh]: number i turns with number i + dh / 2 of its head.
+
+    `rotation` [2, T, 1, dh] holds cosines and sines, the first half of the sines negated: one multiply-add, no halves
+    cut and joined.
+    """
+    cosines, sines = rotation
+    return torch.addcmul(x * cosines, x.roll(x.shape[-1] // 2, dims=-1), sines).type_as(x)
 
 
 class Attention(nn.Module):
@@ -106,7 +110,7 @@ class Decoder(nn.Module):
         return embedded
 
     def rotation(self, length: int) -> Tensor | None:
-        """Cosines and sines of the positions, [2, T, 1, dh / 2], for nets that rotate."""
+        """What `rotate` takes for these positions, [2, T, 1, dh], in nets that rotate."""
         return None
 
     def hidden(self, tokens: Tensor) -> Tensor:

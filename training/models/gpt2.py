@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.models.decoder import Attention, Decoder, Layer, project
-from training.models.shape import Shape
+from training.models.shape import NORM_EPSILON, Shape
 from training.models.surgery import Gate, rows
 
 STD = 0.02
@@ -37,7 +37,7 @@ class GPT2(Decoder):
         self.embedding = nn.Embedding(shape.vocab, shape.width)
         self.positions = nn.Parameter(torch.empty(shape.context, shape.width))
         self.layers = nn.ModuleList(self._layer() for _ in range(shape.layers))
-        self.norm = nn.LayerNorm(shape.width)
+        self.norm = nn.LayerNorm(shape.width, eps=NORM_EPSILON)
         self.head = None if shape.tied else nn.Linear(shape.width, shape.vocab, bias=False)
         self._initialise()
 
@@ -45,7 +45,8 @@ class GPT2(Decoder):
         return super().embed(tokens) + self.positions[: tokens.shape[1]]
 
     def _layer(self) -> Layer:
-        norms = nn.LayerNorm(self.shape.width), nn.LayerNorm(self.shape.width)
+        width = self.shape.width
+        norms = nn.LayerNorm(width, eps=NORM_EPSILON), nn.LayerNorm(width, eps=NORM_EPSILON)
         return Layer(Attention(self.shape, bias=True), GeluMlp(self.shape), norms)
 
     def _initialise(self) -> None:

@@ -12,11 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.models.decoder import Attention, Decoder, Layer, project
-from training.models.shape import Shape
+from training.models.shape import NORM_EPSILON, ROPE_THETA, Shape
 from training.models.surgery import Gate, rows
-
-THETA = 10_000.0
-EPSILON = 1e-5
 
 
 class SwiGlu(nn.Module):
@@ -39,7 +36,7 @@ class Llama(Decoder):
         super().__init__(shape)
         self.embedding = nn.Embedding(shape.vocab, shape.width)
         self.layers = nn.ModuleList(self._layer() for _ in range(shape.layers))
-        self.norm = nn.RMSNorm(shape.width, eps=EPSILON)
+        self.norm = nn.RMSNorm(shape.width, eps=NORM_EPSILON)
         self.head = None if shape.tied else nn.Linear(shape.width, shape.vocab, bias=False)
         self.register_buffer("turns", rotations(shape), persistent=False)
         self._initialise()
@@ -50,7 +47,7 @@ class Llama(Decoder):
 
     def _layer(self) -> Layer:
         width = self.shape.width
-        norms = nn.RMSNorm(width, eps=EPSILON), nn.RMSNorm(width, eps=EPSILON)
+        norms = nn.RMSNorm(width, eps=NORM_EPSILON), nn.RMSNorm(width, eps=NORM_EPSILON)
         return Layer(Attention(self.shape, bias=False), SwiGlu(self.shape), norms)
 
     def _initialise(self) -> None:
@@ -63,7 +60,8 @@ class Llama(Decoder):
 
 
 def rotations(shape: Shape) -> Tensor:
-    """Cosines and sines of position * theta^(-2i / dh), [2, context, 1, dh / 2]."""
-    frequencies = THETA ** -(torch.arange(0, shape.head_width, 2).float() / shape.head_width)
+    """Cosines and signed sines of position * theta^(-2i / dh), [2, context, 1, dh]."""
+    frequencies = ROPE_THETA ** -(torch.arange(0, shape.head_width, 2).float() / shape.head_width)
     angles = torch.outer(torch.arange(shape.context).float(), frequencies)[:, None]
-    return torch.stack((angles.cos(), angles.sin()))
+    cosines, sines = angles.cos(), angles.sin()
+    return torch.stack((torch.cat((cosines, cosines), dim=-1), torch.cat((-sines, sines), dim=-1)))

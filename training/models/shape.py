@@ -11,6 +11,9 @@ from typing import Literal
 
 Family = Literal["gpt2", "llama"]
 
+NORM_EPSILON = 1e-5
+ROPE_THETA = 10_000.0
+
 
 @dataclass(frozen=True)
 class Shape:
