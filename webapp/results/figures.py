@@ -36,8 +36,8 @@ class Figure:
 
     figure: dict[str, Any]
     summary: str
-    shown: int
-    total: int
+    shown: int = 0
+    total: int = 0
 
 
 def loss_vs_cost(comparison: Comparison, unit: Unit) -> Figure:
@@ -197,7 +197,7 @@ def ledger_bars(comparison: Comparison, unit: Unit) -> Figure:
     totals = [(arm.label, arm.totals(Unit.EXECUTED)) for arm, _ in bills]
     told = [f"{label} {notation.quantity(mean.value, Unit.EXECUTED)}" for label, mean in totals if mean]
     summary = f"Costs by phase and purpose. Executed in training: {'; '.join(told) or 'nothing finished yet'}."
-    return Figure({"data": traces, "layout": layout}, summary, len(keys) * len(bills), len(keys) * len(bills))
+    return Figure({"data": traces, "layout": layout}, summary)
 
 
 def _ledger_unit(unit: Unit) -> Unit:

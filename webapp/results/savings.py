@@ -94,7 +94,7 @@ def final_losses(arm: ArmResult) -> dict[int, float]:
 
 
 def downstream_difference(arm: ArmResult, baseline: ArmResult) -> Mean | None:
-    """Accuracy less the baseline's, mean over the tests both took, paired by seed.
+    """Accuracy less the baseline's, mean over the tasks both took, each the mean of its metrics; paired by seed.
 
     Accuracies only: a test without a chance level (a perplexity, say) has no common scale to be averaged on.
     """
@@ -103,7 +103,10 @@ def downstream_difference(arm: ArmResult, baseline: ArmResult) -> Mean | None:
     if not common:
         return None
     seeds = set.intersection(*(set(ours.by_seed) & set(their.by_seed) for ours, their in common))
-    return Mean.of([float(np.mean([_gain(ours, their, seed) for ours, their in common])) for seed in sorted(seeds)])
+    tasks = {ours.test.task for ours, _ in common}
+    by_task = [[pair for pair in common if pair[0].test.task == task] for task in sorted(tasks)]
+    gains = {seed: [np.mean([_gain(*pair, seed) for pair in pairs]) for pairs in by_task] for seed in sorted(seeds)}
+    return Mean.of([float(np.mean(found)) for found in gains.values()])
 
 
 def _gain(ours: TestScore, theirs: TestScore, seed: int) -> float:

@@ -141,7 +141,7 @@ def _panels(comparison: Comparison, tab: Tab, unit: Unit, found: tuple[Finding, 
     match tab:
         case Tab.CURVES:
             chart = figures.loss_vs_cost(comparison, unit)
-            note = "Thin: seeds, running ones too. Strong: mean of the finished; from 3 on with the 95% t-band of the mean."
+            note = "Thin: seeds, running ones too. Strong: mean of the finished, from 3 on with its 95% band (t)."
             return [Panel("curves", "Validation loss against cost", tables.curves(comparison), chart, note)]
         case Tab.SAVINGS:
             ratio = figures.saving_at_equal_loss(comparison, found, unit)

@@ -113,8 +113,10 @@ def _at_equal_loss(finding: Finding) -> str:
         return ""
     target, estimate = finding.headline
     goal = f"the baseline's final loss ({target.loss:.3f})"
-    if estimate.value is None or estimate.bound:
-        return f"To reach {goal}: {notation.saving(estimate)}."
+    if estimate.value is None or estimate.bound == "at most":
+        return f"Its cost at equal loss, {goal}, is not shown: {estimate.note}."
+    if estimate.bound:
+        return f"To reach {goal} it saves at least {notation.percent(estimate.value)}: {estimate.note}."
     ratio = f"To reach {goal} {finding.arm.label} needs {1 - estimate.value:.2f}× the baseline's {finding.unit.label}"
     if estimate.interval is None:
         return f"{ratio}; {estimate.note}."

@@ -1,0 +1,109 @@
+"""What the charts hold, before charts.js dresses them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tests.webapp.results import planted
+from training.spec import RunSpec
+from webapp.results.comparison import Comparison, Evaluation, Unit
+from webapp.results.figures import LIMIT, ledger_bars, loss_vs_cost, saving_at_equal_loss
+from webapp.results.savings import findings
+
+SEEDS = (1, 2, 3)
+
+
+def compared(share: float = 0.9, lag: float = 0.8) -> Comparison:
+    runs = [planted.run(seed, share=share, lag=lag) for seed in SEEDS]
+    dense = planted.arm("Dense", [planted.run(seed) for seed in SEEDS])
+    return planted.comparison(dense, planted.arm("EST", runs, index=1, spec=RunSpec(methods=("est",))))
+
+
+def roles(figure: dict[str, list[dict[str, dict[str, object]]]], arm: int) -> list[object]:
+    return [trace["meta"]["role"] for trace in figure["data"] if trace["meta"]["arm"] == arm]
+
+
+def test_every_seed_is_drawn_behind_a_band_and_a_mean() -> None:
+    assert roles(loss_vs_cost(compared(), Unit.EXECUTED).figure, 1) == ["seed", "seed", "seed", "band", "mean"]
+
+
+def test_the_mean_ends_where_the_first_seed_ends() -> None:
+    means = [t for t in loss_vs_cost(compared(), Unit.EXECUTED).figure["data"] if t["meta"]["role"] == "mean"]
+    assert [mean["x"][-1] for mean in means] == pytest.approx([6e11, 5.4e11])
+
+
+def test_figures_carry_no_colour_of_their_own() -> None:
+    assert "#" not in json.dumps(loss_vs_cost(compared(), Unit.EXECUTED).figure)
+
+
+def test_a_long_curve_is_thinned_and_says_so() -> None:
+    dips = [3.0 if step == 777 else 5.0 for step in range(1, 5001)]
+    long = tuple(Evaluation(step, step, float(step), float(step), dips[step - 1]) for step in range(1, 5001))
+    arm = planted.arm("Dense", [replace(planted.run(1), evaluations=long)])
+    figure = loss_vs_cost(planted.comparison(arm), Unit.EXECUTED)
+    seed = figure.figure["data"][0]
+    assert (figure.shown, figure.total) == (len(seed["x"]), 5000)
+    assert len(seed["x"]) <= LIMIT
+    assert 3.0 in seed["y"]
+    assert (seed["x"][0], seed["x"][-1]) == (1, 5000)
+
+
+def test_a_saving_is_a_ratio_below_one_with_a_ribbon() -> None:
+    comparison = compared()
+    figure = saving_at_equal_loss(comparison, findings(comparison), Unit.EXECUTED).figure
+    assert roles(figure, 1) == ["band", "mean"]
+    assert figure["data"][1]["y"] == pytest.approx([0.8] * len(figure["data"][1]["y"]), abs=0.02)
+
+
+def test_the_papers_claims_are_drawn_dashed() -> None:
+    comparison = compared()
+    figure = saving_at_equal_loss(comparison, findings(comparison), Unit.EXECUTED).figure
+    dashed = [shape["y0"] for shape in figure["layout"]["shapes"] if shape["line"]["dash"] == "dash"]
+    assert dashed == pytest.approx([1 - 4 / 15, 0.75])
+
+
+def test_a_claim_about_flops_is_not_drawn_over_wall_time() -> None:
+    comparison = compared()
+    figure = saving_at_equal_loss(comparison, findings(comparison, Unit.SECONDS), Unit.SECONDS).figure
+    assert [shape["line"]["dash"] for shape in figure["layout"]["shapes"]] == ["solid"]
+
+
+def test_losses_that_a_seed_missed_are_not_drawn() -> None:
+    comparison = compared(share=0.7, lag=1.0)
+    figure = saving_at_equal_loss(comparison, findings(comparison), Unit.EXECUTED)
+    assert 0 < figure.shown < figure.total
+
+
+def test_ledger_bars_of_the_baseline_reach_100_percent_without_what_is_not_counted() -> None:
+    bars = ledger_bars(compared(), Unit.EXECUTED).figure["data"]
+    counted = [bar for bar in bars if "not counted" not in bar["name"]]
+    assert sum(bar["x"][0] for bar in counted) == pytest.approx(100)
+
+
+def test_ledger_bars_keep_executed_and_effective_apart() -> None:
+    bars = ledger_bars(compared(), Unit.EXECUTED).figure["data"]
+    assert bars[0]["y"] == ["Dense<br>executed", "Dense<br>effective", "EST<br>executed", "EST<br>effective"]
+
+
+def test_what_is_not_counted_is_hatched() -> None:
+    bars = ledger_bars(compared(), Unit.EXECUTED).figure["data"]
+    assert {bar["name"]: bar["marker"]["pattern"]["shape"] for bar in bars} == {
+        "train: train": "",
+        "train: eval (not counted)": "/",
+    }
+
+
+@pytest.mark.parametrize("unit", list(Unit))
+def test_a_figure_is_plain_json_without_nan(unit: Unit) -> None:
+    broken = replace(planted.run(1), evaluations=(*planted.run(1).evaluations, Evaluation(601, 1, 6.1e11, 61.0, None)))
+    comparison = planted.comparison(planted.arm("Dense", [broken, planted.run(2)]))
+    for figure in (loss_vs_cost(comparison, unit), ledger_bars(comparison, unit)):
+        json.dumps(figure.figure, allow_nan=False)
+
+
+def test_nothing_finished_is_said_in_the_summary() -> None:
+    comparison = planted.comparison(planted.arm("Dense", [planted.run(1, state="running")]))
+    assert "No run has finished yet" in loss_vs_cost(comparison, Unit.EXECUTED).summary

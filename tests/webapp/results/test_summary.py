@@ -1,0 +1,91 @@
+"""Rows for the terminal and JSON for REST say what the page says."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.webapp.results import planted
+from training.spec import Budget, RunSpec
+from webapp.results import notation, wording
+from webapp.results.comparison import Comparison, Unit
+from webapp.results.savings import findings
+from webapp.results.statistics import Estimate, Interval
+from webapp.results.summary import comparison_json, comparison_table
+
+SEEDS = (1, 2, 3)
+EST = RunSpec(methods=("est",))
+
+
+def compared(share: float = 0.9, lag: float = 0.8) -> Comparison:
+    runs = [planted.run(seed, share=share, lag=lag) for seed in SEEDS]
+    dense = planted.arm("Dense", [planted.run(seed) for seed in SEEDS])
+    return planted.comparison(dense, planted.arm("EST", runs, index=1, spec=EST))
+
+
+def said(comparison: Comparison) -> str:
+    (answer,) = wording.answers(findings(comparison))
+    return " ".join((answer.strong, *answer.sentences))
+
+
+def test_a_row_per_arm_with_the_same_columns() -> None:
+    dense, est = comparison_table(compared())
+    assert list(dense) == list(est)
+    assert (dense["verdict"], est["verdict"]) == ("baseline", "saves")
+    assert (dense["executed FLOPs"], est["executed FLOPs"]) == ("600 GFLOP", "540 GFLOP")
+    assert est["saving at equal budget"] == "10.0% [10.0, 10.0]"
+
+
+def test_json_holds_no_value_that_json_cannot() -> None:
+    read = json.loads(json.dumps(comparison_json(compared()), allow_nan=False))
+    assert read["findings"][0]["verdict"] == "saves"
+    assert read["findings"][0]["at_equal_loss"][0]["value"] == pytest.approx(0.2, abs=0.01)
+
+
+def test_json_repeats_the_answer_of_the_page() -> None:
+    comparison = compared()
+    assert comparison_json(comparison)["findings"][0]["answer"] == said(comparison)
+
+
+def test_executed_and_effective_flops_stand_apart() -> None:
+    assert {"executed", "effective"} <= comparison_json(compared())["arms"][0]["totals"].keys()
+
+
+def test_a_dense_arm_of_equal_flops_is_a_reference_and_answers_the_method() -> None:
+    comparison = compared(share=0.5, lag=0.7)
+    runs = [planted.run(seed, steps=300) for seed in SEEDS]
+    twin = planted.arm("Half", runs, index=2, spec=RunSpec(budget=Budget(steps=300)))
+    both = planted.comparison(*comparison.arms, twin)
+    assert "Against the dense arm of equal FLOPs it ended" in said(both)
+    assert "There is no dense baseline" not in said(both)
+    assert comparison_table(both)[2]["verdict"] == "baseline"
+
+
+def test_without_it_the_page_says_that_it_is_missing() -> None:
+    assert "no dense baseline at equal FLOPs" in said(compared(share=0.5))
+
+
+def test_a_bound_is_written_as_one() -> None:
+    assert notation.saving(Estimate(0.12, 5, bound="at least", note="1 of 5 baseline seeds did not reach it")) == (
+        "≥ 12.0%: 1 of 5 baseline seeds did not reach it"
+    )
+
+
+def test_an_estimate_carries_its_interval_in_brackets() -> None:
+    assert notation.saving(Estimate(-0.04, 3, Interval(-0.12, 0.031, "t-interval"))) == "−4.0% [−12.0, 3.1]"
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "written"),
+    [
+        (4.12e13, Unit.EXECUTED, "41.2 TFLOP"),
+        (999.7e9, Unit.EFFECTIVE, "1.00 TFLOP"),
+        (1_228_800, Unit.TOKENS, "1.23 M"),
+        (600, Unit.STEPS, "600"),
+        (221, Unit.SECONDS, "3:41"),
+        (3725, Unit.SECONDS, "1:02:05"),
+    ],
+)
+def test_costs_have_units_and_three_digits(value: float, unit: Unit, written: str) -> None:
+    assert notation.quantity(value, unit) == written
