@@ -23,9 +23,10 @@ from training.spec import RunSpec
 from webapp.demo.embedded import Postgres, Valkey
 
 SPEC: dict[str, Any] = {
-    "data": {"source": "text:walks.txt", "vocab_size": 300, "context": 16},
+    "data": {"source": "text:walks.txt", "vocab_size": 300, "context": 32},
+    "model": {"preset": "gpt2-nano"},
     "budget": {"steps": 400},
-    "batch_size": 4,
+    "batch_size": 16,
     "eval_points": 4,
     "evals": [],
 }
@@ -33,7 +34,7 @@ TERMINAL = ("succeeded", "failed", "cancelled", "quarantined")
 TOWN = "the cat and the dog walk to the sea and see the sun go down over an old town"
 PACE = {
     "LEASE_SECONDS": "3", "HEARTBEAT_SECONDS": "0.5", "REAP_SECONDS": "0.5", "DISPATCH_SECONDS": "0.5",
-    "BACKOFF_SECONDS": "0.3", "CHECKPOINT_SECONDS": "0.3", "GRACE_SECONDS": "10", "STALL_SECONDS": "5",
+    "BACKOFF_SECONDS": "0.3", "CHECKPOINT_SECONDS": "0.4", "GRACE_SECONDS": "10", "STALL_SECONDS": "5",
 }  # fmt: skip
 HERE = Path(__file__).resolve().parents[2]
 
@@ -61,7 +62,7 @@ class Stack:
     def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         with (self.home / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", *command, "--pool", "solo", "--loglevel", "INFO"],
+                [sys.executable, "-m", "celery", "-A", *command, "--pool", "solo", "--loglevel", "WARNING"],
                 cwd=HERE, env=self.environment, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         return self.processes[name]

@@ -88,7 +88,7 @@ def test_a_killed_redis_server_disturbs_no_training(stack: Stack, undisturbed: d
     time.sleep(1.0)
     stack.valkey.start()
     assert finish_as_undisturbed(stack, run, undisturbed) == 0
-    later = stack.submit()
+    later = stack.submit(budget={"steps": 2})
     stack.until_state(later, "succeeded")
 
 
