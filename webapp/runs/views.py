@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.contrib import messages
@@ -11,11 +12,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from webapp.runs import lifecycle, waiting
-from webapp.runs.models import ACTIVE, Run, Worker
+from webapp.runs import downloads, lifecycle, selectors, waiting
+from webapp.runs.models import ACTIVE, Run, State, Worker
 from webapp.teams.access import may, person, require
 from webapp.teams.models import AuditEvent, Membership, Role
 
+EVENTS = 50
+"""Events that a run's page shows, newest first."""
 VERBS = {
     "pause": (lifecycle.pause, "paused"),
     "resume": (lifecycle.resume, "resumed"),
@@ -64,10 +67,51 @@ def visible(request: HttpRequest, code: str) -> Run:
 
 @require_GET
 def run(request: HttpRequest, code: str) -> HttpResponse:
-    """One run: where it is, what it did, what it cost."""
+    """One run: where it is, what it did, what it cost; htmx asks again for all but the curves and the log."""
     found = visible(request, code)
-    context = {"run": found, "may_act": may(person(request), found.arm.experiment.project)}
+    weights = found.artifacts.filter(kind="weights").order_by("-fence").first()
+    context = {
+        "run": found,
+        "may_act": may(person(request), found.arm.experiment.project),
+        "actions": actions(found),
+        "seconds_left": seconds_left(found),
+        "reason": selectors.why_waiting([found]).get(found.pk, ""),
+        "costs": found.costs.order_by("phase", "purpose"),
+        "scores": found.scores.order_by("task", "metric"),
+        "attempts": found.attempts.order_by("-n"),
+        "events": found.events.order_by("-pk")[:EVENTS],
+        "checkpoints": found.artifacts.filter(kind="checkpoint").order_by("-event"),
+        "weights": weights,
+        "files": downloads.files(weights) if weights else [],
+    }
+    if "HX-Request" in request.headers:
+        return render(request, "runs/_facts.html", context)
+    context["spec"] = json.dumps(found.arm.body, indent=2)
     return render(request, "runs/run.html", context)
+
+
+@require_GET
+def points_table(request: HttpRequest, code: str) -> HttpResponse:
+    """The newest points as a table: the curves for those who do not see them."""
+    found = visible(request, code)
+    table = downloads.curves(found, newest=downloads.ROWS_SHOWN)
+    return render(request, "runs/_points.html", {"table": table, "run": found})
+
+
+def actions(run: Run) -> list[str]:
+    """The verbs that make sense now."""
+    if run.state in lifecycle.REOPENABLE:
+        return ["retry"]
+    if run.is_terminal or run.cancel_requested_at:
+        return []
+    return ["resume" if run.pause_requested_at else "pause", "cancel"]
+
+
+def seconds_left(run: Run) -> float | None:
+    """By its pace so far; None where there is none yet."""
+    if run.state != State.RUNNING or run.progress < 0.01 or run.wall_seconds <= 0:
+        return None
+    return run.wall_seconds * (1 - run.progress) / run.progress
 
 
 @require_POST

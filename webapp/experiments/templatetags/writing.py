@@ -33,6 +33,18 @@ def percent(share: float) -> str:
 
 
 @register.filter
+def count(value: int) -> str:
+    """`2700000` as `2.70 M`."""
+    return notation.si(value, "")
+
+
+@register.filter
+def last_line(text: str) -> str:
+    """What a traceback ends with."""
+    return text.strip().rpartition("\n")[2]
+
+
+@register.filter
 def setting(value: Any) -> str:
     """A knob's value as people read it."""
     if isinstance(value, bool):

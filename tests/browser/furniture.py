@@ -1,0 +1,99 @@
+"""A project in which things have happened: an experiment with runs in every state, workers, a text, a log."""
+
+from __future__ import annotations
+
+import math
+
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from training import catalog
+from training.records import Purpose
+from training.spec import Budget, RunSpec
+from webapp.datasets.models import Dataset
+from webapp.experiments import services
+from webapp.runs import lifecycle, port
+from webapp.runs.models import CostLine, Point, Run, Series, Worker
+from webapp.teams.models import Project
+
+
+def pages() -> dict[str, str]:
+    """Fill the project of the only user; the addresses of its pages by name."""
+    user, project = User.objects.get(), Project.objects.get()
+    experiment = _experiment(user, project)
+    Dataset.objects.create(project=project, name="Letters of the archive", sha256="a" * 64, bytes=1_234_567, owner=user)
+    running = _running()
+    return {
+        "home": "/",
+        "experiments": "/experiments/",
+        "archived": "/experiments/?archived=1",
+        "new": f"/experiments/new/?clone={experiment.code}",
+        "compare": f"/experiments/{experiment.code}/",
+        "queue": "/queue/",
+        "run": f"/runs/{running.code}/",
+        "methods": "/methods/",
+        "method": "/methods/est/",
+        "data": "/data/",
+        "projects": "/projects/",
+        "project": "/projects/vision-lab/",
+        "tokens": "/tokens/",
+        "missing": "/experiments/nothinghere22/",
+    }
+
+
+def _experiment(user: User, project: Project) -> services.Experiment:
+    est = (catalog.card("est").presets or {})["est-gpt2"]
+    return services.launch(
+        project=project,
+        owner=user,
+        title="Does EST save compute on <b>tiny</b> GPT?",
+        question="The same small GPT-2 and the same text: what does EST save, and what does it cost?",
+        arms=[
+            services.ArmRequest("Dense", RunSpec(budget=Budget(steps=600)), is_baseline=True),
+            services.ArmRequest("EST", RunSpec(budget=Budget(steps=600), methods=("est",), knobs={"est": est})),
+        ],
+        seeds=range(3),
+        queue="cpu",
+    )
+
+
+def _running() -> Run:
+    """One run under way with curves and costs, one cancelled, the others waiting behind one busy slot."""
+    Worker.objects.create(
+        name="cpu-0@lab", queue="cpu", device="2 x Xeon", memory_bytes=8 * 2**30, flops_per_second=4e10
+    )
+    Worker.objects.create(name="cpu-1@lab", queue="cpu", device="2 x Xeon", memory_bytes=8 * 2**30, draining=True)
+    lifecycle.cancel(Run.objects.order_by("pk")[2], "ada")
+    lease = port.claim("cpu", "cpu-0@lab")
+    assert lease is not None
+    port.start(lease, {"git": "1f3c9ab", "python": "3.11.7", "torch": "2.13.0", "device": "cpu, 1 thread"})
+    run = Run.objects.get(pk=lease.run_id)
+    _curves(run)
+    Run.objects.filter(pk=run.pk).update(
+        step=380, progress=0.63, phase="train", executed_flops=3.1e12, effective_flops=3.1e12, wall_seconds=101.0
+    )
+    for purpose, flops in ((Purpose.TRAIN, 3.1e12), (Purpose.EVAL, 2.2e11), (Purpose.REDONE, 4e10)):
+        CostLine.objects.create(
+            run=run, phase="train", purpose=purpose, executed=flops, effective=flops, wall_seconds=flops / 3e10
+        )
+    return run
+
+
+def _curves(run: Run) -> None:
+    event = run.event_seq
+    for name, every in (("train/loss", 10), ("val/loss", 40), ("method/active", 10)):
+        series = Series.objects.create(run=run, phase="train", name=name)
+        Point.objects.bulk_create(
+            Point(
+                series=series,
+                step=step,
+                value=0.75 if name == "method/active" else 3.2 + 4 * math.exp(-step / 90),
+                flops=step * 8e9,
+                tokens=step * 2048,
+                seconds=step * 0.27,
+                fence=run.fence,
+                event=event,
+                at=timezone.now(),
+            )
+            for step in range(every, 381, every)
+        )
