@@ -25,18 +25,24 @@ LAST_WORD = re.compile(r"(?<=\s)[^\W\d_]{4,}(?= ?[.!?](?:\s|$))")
 
 
 def score(finished: Finished) -> list[Score]:
-    """Accuracy on at most ITEMS passages; chance is the rate of the most frequent last word."""
+    """Accuracy on at most ITEMS passages, whose chance is the rate of the most frequent last word, and perplexity.
+
+    Perplexity is that of whole words, so it compares between tokenizers; its error is by the delta method.
+    """
     items = spread([item for text in finished.corpus.documents("test") for item in passages(text)], ITEMS)
-    if not items:
+    prompts, endings = finished.encode([text for text, _ in items]), finished.encode([f" {word}" for _, word in items])
+    fitting = [number for number, ending in enumerate(endings) if len(ending) <= finished.context]
+    if not (n := len(fitting)):
         return []
-    endings = finished.encode([f" {word}" for _, word in items])
-    prompts = finished.encode([passage for passage, _ in items])
-    pairs = [(cut(prompt, ending, finished.context), ending) for prompt, ending in zip(prompts, endings, strict=True)]
-    _, exact = continuations(finished.predict, pairs, vocabulary=finished.vocabulary, device=finished.device)
-    accuracy = exact.double().mean().item()
-    chance = Counter(word for _, word in items).most_common(1)[0][1] / len(items)
-    stderr = binomial_stderr(accuracy, len(items))
-    return [Score("cloze", "acc", "test", accuracy, stderr, len(items), VERSION, True, chance=chance)]
+    pairs = [(cut(prompts[number], endings[number], finished.context), endings[number]) for number in fitting]
+    total, exact = continuations(finished.predict, pairs, vocabulary=finished.vocabulary, device=finished.device)
+    accuracy, perplexity = exact.double().mean().item(), (-total.mean()).exp().item()
+    chance = Counter(items[number][1] for number in fitting).most_common(1)[0][1] / n
+    error = perplexity * total.std().item() / n**0.5 if n > 1 else None
+    return [
+        Score("cloze", "acc", "test", accuracy, binomial_stderr(accuracy, n), n, VERSION, True, chance=chance),
+        Score("cloze", "perplexity", "test", perplexity, error, n, VERSION, False),
+    ]
 
 
 def passages(text: str) -> Iterator[tuple[str, str]]:

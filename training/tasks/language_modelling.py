@@ -45,7 +45,7 @@ class LanguageModelling:
 
     def batch(self, index: Tensor) -> dict[str, Tensor]:
         """Sequences by number: `tokens`, int64 [B, context + 1], on the device."""
-        return {"tokens": self._sequences(self.stream, index.numpy())}
+        return {"tokens": self._sequences(self.stream, index.cpu().numpy())}
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """Mean cross-entropy per token, in nats."""
