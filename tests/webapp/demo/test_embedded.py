@@ -99,7 +99,7 @@ def test_valkey_keeps_its_keys_over_a_crash(home: Path) -> None:
     server = Valkey(home / "valkey").start()
     client = redis.Redis.from_url(server.url)
     client.set("hint", "7")
-    client.execute_command("WAITAOF", 1, 0, 1000)
+    client.execute_command("WAITAOF", 1, 0, 1000)  # type: ignore[no-untyped-call]
     assert server.process is not None
     os.kill(server.process.pid, signal.SIGKILL)
     server.process.wait()
