@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -34,6 +34,8 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[-a-zA-Z0-9_]{1,60}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[-_./:a-zA-Z0-9@]{1,120}$")]
 Readable = AfterValidator(_readable)
 Line = AfterValidator(_one_line)
+FILLED: dict[str, Any] = {"minItems": 1}
+"""Emptiness is refused by the service; pydantic would report it for a list whose items it refused."""
 
 
 class ArmBody(Strict):
@@ -50,8 +52,8 @@ class LaunchBody(Strict):
     project: Slug
     title: Annotated[str, Readable, Line] = Field(min_length=1, max_length=200)
     question: Annotated[str, Readable] = Field("", max_length=2000)
-    arms: tuple[ArmBody, ...] = Field(min_length=1, max_length=ARMS)
-    seeds: tuple[Annotated[int, Field(ge=0, le=LARGEST_SEED)], ...] = Field(min_length=1, max_length=SEEDS)
+    arms: tuple[ArmBody, ...] = Field(max_length=ARMS, json_schema_extra=FILLED)
+    seeds: tuple[Annotated[int, Field(ge=0, le=LARGEST_SEED)], ...] = Field(max_length=SEEDS, json_schema_extra=FILLED)
     queue: str = Field("cpu", pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="which workers may take the runs")
 
     @property
@@ -77,7 +79,7 @@ class RunQuery(Paged):
 class PointsQuery(Strict):
     """Which points."""
 
-    after: int = Field(0, ge=0, le=2**63 - 1, description="`event` of the answer before; 0 for all")
+    after: int = Field(0, ge=0, le=2**63 - 1, description="`seq` of the answer before; 0 for all")
     series: Name | None = Field(None, description="one curve by name, e.g. `val/loss`")
 
 
@@ -87,7 +89,7 @@ class LogQuery(Strict):
     attempt: int | None = Field(
         None, ge=1, le=2**31 - 1, description="number of the attempt; the last one if not given"
     )
-    offset: int = Field(0, ge=0, le=2**63 - 1, description="bytes to skip: `next_offset` of the answer before")
+    offset: int = Field(0, ge=0, le=2**63 - 1, description="bytes to skip: `next` of the answer before")
 
 
 class DatasetQuery(Paged):
@@ -96,4 +98,8 @@ class DatasetQuery(Paged):
     project: Slug | None = Field(None, description="slug of a project")
 
 
-Action = Literal["cancel", "pause", "resume", "retry"]
+class UploadFields(Strict):
+    """The text fields beside the uploaded file."""
+
+    project: Slug
+    name: Annotated[str, Readable, Line] = Field(min_length=1, max_length=200)

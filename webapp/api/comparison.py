@@ -102,6 +102,7 @@ class FindingAnswer(BaseModel):
     missing_baselines: list[str]
     at_equal_loss: list[TargetAnswer]
     at_equal_budget: BudgetAnswer | None
+    loss_at_equal_flops: EstimateAnswer | None
     downstream: MeanAnswer | None
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar
 
-from django.http import HttpResponseBase
+from django.http import HttpResponseBase, QueryDict
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from pydantic import BaseModel, ValidationError
 from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from training.knobs import Strict
 from webapp.api.idempotency import HEADER
@@ -24,19 +25,29 @@ class Nothing(Strict):
     """An address that takes no parameters."""
 
 
+class Endpoint(APIView):
+    """An address; what it answers is for the caller alone and is asked for anew each time."""
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        return super().default_response_headers | {"Cache-Control": "private, no-cache"}
+
+
 def operation(
     name: str,
     answer: type[BaseModel] | Mapping[tuple[int, str], Any],
     *,
     query: type[Strict] = Nothing,
     body: type[BaseModel] | None = None,
+    form: type[BaseModel] | None = None,
     example: Any = None,
     status: int = 200,
     once: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Judge query and body before the method runs, which gets them by name, and document it all.
 
-    `once` documents that the method heeds an idempotency key.
+    `form` judges the text fields of a multipart body that has a `file` beside them. `once` documents that the method
+    heeds an idempotency key.
     """
 
     def declare(method: Handler) -> Handler:
@@ -45,6 +56,8 @@ def operation(
             asked: dict[str, Any] = {"query": _query(query, request)}
             if body is not None:
                 asked["body"] = read(body, request.data)
+            if form is not None:
+                asked["body"] = read(form, _fields(request))
             return method(view, request, **asked, **path)
 
         return extend_schema(
@@ -52,7 +65,7 @@ def operation(
             summary=(method.__doc__ or "").partition("\n")[0],
             description=method.__doc__,
             parameters=[*_parameters(query), *([HEADER] if once else [])],
-            request=body,
+            request={"multipart/form-data": _with_file(form)} if form else body,
             responses=answer if isinstance(answer, Mapping) else {status: answer},
             examples=[OpenApiExample("Example", value=example, request_only=True)] if example else [],
         )(judged)
@@ -60,13 +73,29 @@ def operation(
     return declare
 
 
-def _query(shape: type[Strict], request: Request) -> Strict:
-    given = request.query_params
+def _with_file(form: type[BaseModel]) -> dict[str, Any]:
+    schema = form.model_json_schema()
+    schema["properties"]["file"] = {"type": "string", "format": "binary"}
+    schema["required"].append("file")
+    return schema
+
+
+def _single(given: QueryDict, what: str) -> dict[str, Any]:
     twice = {name: "given more than once" for name, values in given.lists() if len(values) > 1}
     if twice:
-        raise refused(twice, "query")
+        raise refused(twice, what)
+    return dict(given.items())
+
+
+def _fields(request: Request) -> dict[str, Any]:
+    given = request.data or QueryDict()  # an empty body is a plain dictionary
+    assert isinstance(given, QueryDict)
+    return {name: value for name, value in _single(given, "body").items() if name != "file"}
+
+
+def _query(shape: type[Strict], request: Request) -> Strict:
     try:
-        return shape.model_validate(given.dict())
+        return shape.model_validate(_single(request.query_params, "query"))
     except ValidationError as failure:
         raise invalid(failure, "query") from None
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Self
 
-from django.conf import settings
 from django.urls import reverse
 from pydantic import BaseModel, ConfigDict
 
 from training.records import Purpose
 from webapp.api.answers import Row
-from webapp.runs.models import Artifact, Run, State
+from webapp.runs import downloads
+from webapp.runs.models import Artifact, Attempt, Run, State
+from webapp.runs.stream import LOG_BYTES
 
 
 class RunRow(BaseModel):
@@ -137,12 +138,6 @@ class RunAnswer(RunRow):
         )
 
 
-def contents(artifact: Artifact) -> list[Path]:
-    """The files in an artifact's folder; empty once it was removed."""
-    folder = Path(settings.ARTIFACT_ROOT) / artifact.path
-    return sorted(file for file in folder.iterdir() if file.is_file()) if folder.is_dir() else []
-
-
 def files(artifact: Artifact) -> list[FileAnswer]:
     """The files of an artifact, as they lie in its folder."""
     return [
@@ -151,7 +146,7 @@ def files(artifact: Artifact) -> list[FileAnswer]:
             bytes=file.stat().st_size,
             url=reverse("api:artifact", kwargs={"code": artifact.code, "name": file.name}),
         )
-        for file in contents(artifact)
+        for file in downloads.files(artifact)
     ]
 
 
@@ -162,3 +157,53 @@ class LmEvalAnswer(BaseModel):
 
     results: dict[str, dict[str, Any]]
     versions: dict[str, int]
+
+
+class PointAnswer(BaseModel):
+    """One value; costs are the run's training totals so far. A value that is not finite is null."""
+
+    phase: str
+    name: str
+    step: int
+    value: float | None
+    flops: float
+    tokens: int
+    seconds: float
+
+
+class ChangeAnswer(BaseModel):
+    """What happened to a run since an event. `reset` says that these points replace what was drawn before."""
+
+    seq: int
+    more: bool
+    reset: bool
+    state: State
+    phase: str
+    step: int
+    progress: float
+    attempt: int
+    points: list[PointAnswer]
+
+
+class LogAnswer(BaseModel):
+    """A part of a log; `next` is the offset of what follows."""
+
+    attempt: int
+    text: str
+    next: int
+    size: int
+
+    @classmethod
+    def read(cls, attempt: Attempt, offset: int) -> Self:
+        with attempt.log.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(min(offset, size))
+            text = file.read(LOG_BYTES).decode(errors="replace")
+            return cls(attempt=attempt.n, text=text, next=file.tell(), size=size)
+
+
+class WaitingAnswer(BaseModel):
+    """A queued run and why it waits."""
+
+    run: RunRow
+    reason: str

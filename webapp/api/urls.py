@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from webapp.api.views import catalogue, document, experiments, runs
+from webapp.api.views import catalogue, datasets, document, experiments, runs
 
 app_name = "api"
 urlpatterns = [
@@ -13,6 +13,7 @@ urlpatterns = [
     path("methods/<slug:name>", catalogue.MethodDetail.as_view(), name="method"),
     path("spec", catalogue.Spec.as_view(), name="spec"),
     path("workers", catalogue.Workers.as_view(), name="workers"),
+    path("queue", runs.Queue.as_view(), name="queue"),
     path("plans", experiments.Plans.as_view(), name="plans"),
     path("experiments", experiments.Experiments.as_view(), name="experiments"),
     path("experiments/<slug:code>", experiments.ExperimentDetail.as_view(), name="experiment"),
@@ -25,8 +26,12 @@ urlpatterns = [
     path("runs/<slug:code>/pause", runs.Pause.as_view(), name="run-pause"),
     path("runs/<slug:code>/resume", runs.Resume.as_view(), name="run-resume"),
     path("runs/<slug:code>/retry", runs.Retry.as_view(), name="run-retry"),
+    path("runs/<slug:code>/points", runs.Points.as_view(), name="run-points"),
+    path("runs/<slug:code>/log", runs.Log.as_view(), name="run-log"),
     path("runs/<slug:code>/lm-eval", runs.LmEval.as_view(), name="run-lm-eval"),
     path("artifacts/<slug:code>/<str:name>", runs.ArtifactFile.as_view(), name="artifact"),
+    path("datasets", datasets.Datasets.as_view(), name="datasets"),
+    path("datasets/<slug:code>", datasets.DatasetDetail.as_view(), name="dataset"),
     path("openapi.json", document.OpenAPI.as_view(), name="openapi"),
     re_path("", document.Nowhere.as_view(), name="nowhere"),
 ]

@@ -8,11 +8,10 @@ from django.http import HttpResponseBase
 from pydantic import RootModel
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from training import catalog
 from webapp.api.answers import MethodAnswer, MethodRow, ProjectAnswer, WorkerAnswer, method_row
-from webapp.api.operations import operation
+from webapp.api.operations import Endpoint, operation
 from webapp.api.problems import missing
 from webapp.api.schema import spec_schema
 from webapp.experiments.planning import alive
@@ -36,7 +35,7 @@ class JsonSchema(RootModel[dict[str, Any]]):
     """A JSON schema, draft 2020-12."""
 
 
-class Projects(APIView):
+class Projects(Endpoint):
     """The caller's projects."""
 
     @operation("projects_list", ProjectList)
@@ -47,7 +46,7 @@ class Projects(APIView):
         return Response(ProjectList(found))
 
 
-class Methods(APIView):
+class Methods(Endpoint):
     """The catalogue."""
 
     @operation("methods_list", MethodList)
@@ -56,7 +55,7 @@ class Methods(APIView):
         return Response(MethodList([method_row(card) for card in catalog.cards().values()]))
 
 
-class MethodDetail(APIView):
+class MethodDetail(Endpoint):
     """A method."""
 
     @operation("methods_read", MethodAnswer)
@@ -67,7 +66,7 @@ class MethodDetail(APIView):
         return Response(MethodAnswer.of(catalog.card(name)))
 
 
-class Spec(APIView):
+class Spec(Endpoint):
     """The schema of a spec."""
 
     @operation("spec_read", JsonSchema)
@@ -76,7 +75,7 @@ class Spec(APIView):
         return Response(spec_schema())
 
 
-class Workers(APIView):
+class Workers(Endpoint):
     """Who trains."""
 
     @operation("workers_list", WorkerList)

@@ -9,17 +9,18 @@ from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import conditional_page
 from pydantic import BaseModel
 from pydantic_core import to_json
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from webapp.api.answers import ExperimentAnswer, ExperimentRow, PlanAnswer
 from webapp.api.bodies import ExperimentQuery, LaunchBody
 from webapp.api.comparison import ComparisonAnswer
 from webapp.api.idempotency import once
-from webapp.api.operations import operation
+from webapp.api.operations import Endpoint, operation
 from webapp.api.paging import page
 from webapp.api.problems import missing, refused
 from webapp.experiments import planning, services
@@ -61,7 +62,7 @@ def project_of(request: Request, slug: str) -> Project:
     return project
 
 
-class Experiments(APIView):
+class Experiments(Endpoint):
     """All experiments of the caller's projects."""
 
     @operation("experiments_list", ExperimentPage, query=ExperimentQuery)
@@ -101,7 +102,7 @@ def _in_body(problems: dict[str, str]) -> dict[str, str]:
     }
 
 
-class Plans(APIView):
+class Plans(Endpoint):
     """What a launch would cost."""
 
     @operation("experiments_plan", PlanAnswer, body=LaunchBody, example=EXAMPLE)
@@ -118,7 +119,7 @@ class Plans(APIView):
         return Response(PlanAnswer.of(planning.plan(arms=specs, seeds=body.seeds, queue=body.queue)))
 
 
-class ExperimentDetail(APIView):
+class ExperimentDetail(Endpoint):
     """One experiment."""
 
     @operation("experiments_read", ExperimentAnswer)
@@ -127,7 +128,7 @@ class ExperimentDetail(APIView):
         return Response(ExperimentAnswer.read(experiment_of(request, code)))
 
 
-class _Filing(APIView):
+class _Filing(Endpoint):
     verb: str
 
     def file(self, request: Request, code: str) -> HttpResponseBase:
@@ -166,7 +167,8 @@ class Unarchive(_Filing):
         return self.file(request, code)
 
 
-class ComparisonDetail(APIView):
+@method_decorator(conditional_page, name="dispatch")
+class ComparisonDetail(Endpoint):
     """The compare page."""
 
     @operation("experiments_compare", ComparisonAnswer)
