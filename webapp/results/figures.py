@@ -14,8 +14,8 @@ import numpy as np
 from training.records import OUTSIDE_TRAINING, Purpose
 from webapp.results import notation
 from webapp.results.comparison import ArmResult, Comparison, Unit
-from webapp.results.curves import Curve, Floats, band, thinned
-from webapp.results.savings import Finding, at_target, claimed_ratios, grid
+from webapp.results.curves import Curve, Floats, band, targets, thinned
+from webapp.results.savings import Finding, at_target, claimed_ratios
 from webapp.results.statistics import Estimate
 from webapp.results.tables import mean_lines
 
@@ -105,12 +105,13 @@ def _ribbon(arm: ArmResult, x: Floats, low: Floats, high: Floats) -> dict[str, A
 def saving_at_equal_loss(comparison: Comparison, found: tuple[Finding, ...], unit: Unit) -> Figure:
     """Cost relative to the baseline against the target loss: below 1 saves. Drawn where every seed got there."""
     baseline = comparison.baseline
-    goals = _fine_grid(baseline, unit) if baseline else ()
+    theirs = baseline.curves(unit) if baseline else {}
+    goals = sorted({goal.loss for goal in targets(list(theirs.values()), SHARES)}, reverse=True)
     traces: list[dict[str, Any]] = []
     shown = 0
-    for finding in found if baseline else ():
-        assert baseline is not None
-        pairs = [(goal, at_target(finding.arm, baseline, unit, goal)) for goal in goals]
+    for finding in found:
+        ours = finding.arm.curves(unit)
+        pairs = [(goal, at_target(ours, theirs, goal)) for goal in goals]
         exact = [(goal, estimate) for goal, estimate in pairs if estimate.value is not None and not estimate.bound]
         shown += len(exact)
         traces += _ratio(finding.arm, exact)
@@ -129,10 +130,6 @@ def saving_at_equal_loss(comparison: Comparison, found: tuple[Finding, ...], uni
     told = [f"{finding.arm.label}: {notation.saving(finding.headline[1])}" for finding in found if finding.headline]
     summary = f"Cost to reach a loss, relative to the baseline. Saving at its final loss: {'; '.join(told) or 'none'}."
     return Figure({"data": traces, "layout": layout}, summary, shown, len(goals) * len(found))
-
-
-def _fine_grid(baseline: ArmResult, unit: Unit) -> tuple[float, ...]:
-    return tuple(sorted({goal.loss for goal in grid(baseline, unit, SHARES)}, reverse=True))
 
 
 def _ratio(arm: ArmResult, pairs: list[tuple[float, Estimate]]) -> list[dict[str, Any]]:

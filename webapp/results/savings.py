@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from training import catalog
 from webapp.results import matching
 from webapp.results.comparison import ArmResult, Comparison, Mean, TestScore, Unit
-from webapp.results.curves import SHARES, Target, cost_to_reach, targets
+from webapp.results.curves import Curve, Target, cost_to_reach, targets
 from webapp.results.statistics import Estimate, paired_difference, paired_saving, saving_at
 from webapp.results.verdict import Judgement, judge
 
@@ -54,23 +54,18 @@ def claimed_ratios(arm: ArmResult) -> tuple[tuple[float, str], ...]:
     return tuple((1 - claim.saving, claim.setting) for claim in claims if claim.saving is not None)
 
 
-def grid(baseline: ArmResult, unit: Unit, shares: Sequence[float] = SHARES) -> tuple[Target, ...]:
-    """Target losses of the baseline, at these shares of its cost."""
-    return targets(list(baseline.curves(unit).values()), shares)
-
-
-def at_target(arm: ArmResult, baseline: ArmResult, unit: Unit, loss: float) -> Estimate:
-    """Saving at one target loss."""
-    ours = {seed: cost_to_reach(curve, loss) for seed, curve in arm.curves(unit).items()}
-    theirs = {seed: cost_to_reach(curve, loss) for seed, curve in baseline.curves(unit).items()}
-    return saving_at(ours, theirs)
+def at_target(ours: Mapping[int, Curve], theirs: Mapping[int, Curve], loss: float) -> Estimate:
+    """Saving at one target loss, of curves by seed."""
+    costs = [{seed: cost_to_reach(curve, loss) for seed, curve in side.items()} for side in (ours, theirs)]
+    return saving_at(*costs)
 
 
 def _finding(arm: ArmResult, comparison: Comparison, unit: Unit) -> Finding:
     baseline, missing = comparison.baseline, matching.missing_baselines(arm, comparison.arms)
     if baseline is None:
         return Finding(arm, unit, (), None, None, judge(Estimate(None, 0), None, matching.problems(arm, None)), missing)
-    at_loss = tuple((goal, at_target(arm, baseline, unit, goal.loss)) for goal in grid(baseline, unit))
+    ours, theirs = arm.curves(unit), baseline.curves(unit)
+    at_loss = tuple((goal, at_target(ours, theirs, goal.loss)) for goal in targets(list(theirs.values())))
     headline = at_loss[0][1] if at_loss and at_loss[0][0].share == 1.0 else Estimate(None, 0, note="no target loss")
     downstream = downstream_difference(arm, baseline)
     judgement = judge(headline, downstream, matching.problems(arm, baseline))

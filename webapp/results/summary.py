@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,10 +19,10 @@ def arms(comparison: Comparison) -> Table:
     return Table("Arms", tuple(rows[0]) if rows else (), tuple(tuple(row.values()) for row in rows))
 
 
-def comparison_table(comparison: Comparison) -> list[dict[str, str]]:
-    """Rows ready to print: one per arm, the same columns in each."""
-    found = {finding.arm.code: finding for finding in findings(comparison)}
-    return [_row(arm, comparison.tests, found.get(arm.code)) for arm in comparison.arms]
+def comparison_table(comparison: Comparison, found: Sequence[Finding] | None = None) -> list[dict[str, str]]:
+    """Rows ready to print: one per arm, the same columns in each; `found` spares judging twice."""
+    by_arm = {finding.arm.code: finding for finding in (findings(comparison) if found is None else found)}
+    return [_row(arm, comparison.tests, by_arm.get(arm.code)) for arm in comparison.arms]
 
 
 def _row(arm: ArmResult, tests: tuple[Test, ...], finding: Finding | None) -> dict[str, str]:

@@ -66,7 +66,8 @@ def experiment(request: HttpRequest, code: str) -> HttpResponse:
     found = _experiment(request, code)
     tab, unit = _choice(Tab, request.GET.get("tab")), _choice(Unit, request.GET.get("unit"))
     comparison = selectors.comparison(found)
-    judged, overview = findings(comparison), summary.comparison_table(comparison)
+    judged = findings(comparison)
+    overview = summary.comparison_table(comparison, judged)
     context = {
         "experiment": found,
         "comparison": comparison,
