@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 
 from training.evaluation.cloze import cut
-from training.evaluation.finished import Finished, binomial_stderr, spread
+from training.evaluation.finished import ENOUGH, Finished, binomial_stderr, spread
 from training.evaluation.scoring import continuations
 from training.records import Score
 
@@ -45,7 +45,7 @@ def score(finished: Finished) -> list[Score]:
     asked = items([place for text in finished.corpus.documents("test") for place in places(text)])
     encoded = [(item, finished.encode([item.passage])[0], finished.encode(item.endings)) for item in asked]
     fitting = [found for found in encoded if max(map(len, found[2])) <= finished.context]
-    if not fitting:
+    if len(fitting) < ENOUGH:
         return []
     pairs = [
         (cut(prompt, max(endings, key=len), finished.context), ending)

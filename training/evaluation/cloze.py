@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from training.evaluation.finished import Finished, binomial_stderr, spread
+from training.evaluation.finished import ENOUGH, Finished, binomial_stderr, spread
 from training.evaluation.scoring import continuations
 from training.records import Score
 
@@ -32,13 +32,13 @@ def score(finished: Finished) -> list[Score]:
     items = spread([item for text in finished.corpus.documents("test") for item in passages(text)], ITEMS)
     prompts, endings = finished.encode([text for text, _ in items]), finished.encode([f" {word}" for _, word in items])
     fitting = [number for number, ending in enumerate(endings) if len(ending) <= finished.context]
-    if not (n := len(fitting)):
+    if (n := len(fitting)) < ENOUGH:
         return []
     pairs = [(cut(prompts[number], endings[number], finished.context), endings[number]) for number in fitting]
     total, exact = continuations(finished.predict, pairs, vocabulary=finished.vocabulary, device=finished.device)
     accuracy, perplexity = exact.double().mean().item(), (-total.mean()).exp().item()
     chance = Counter(items[number][1] for number in fitting).most_common(1)[0][1] / n
-    error = perplexity * total.std().item() / n**0.5 if n > 1 else None
+    error = perplexity * total.std().item() / n**0.5
     return [
         Score("cloze", "acc", "test", accuracy, binomial_stderr(accuracy, n), n, VERSION, True, chance=chance),
         Score("cloze", "perplexity", "test", perplexity, error, n, VERSION, False),

@@ -14,6 +14,8 @@ from training.data.corpus import Corpus
 from training.outcome import Predictor
 
 Item = TypeVar("Item")
+ENOUGH = 20
+"""Fewest items for a score: a share of fewer tells nothing."""
 
 
 @dataclass(frozen=True)

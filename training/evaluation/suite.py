@@ -17,5 +17,5 @@ TASKS: dict[Eval, Callable[[Finished], list[Score]]] = {
 
 
 def judge(finished: Finished, evals: Sequence[Eval]) -> list[Score]:
-    """The scores of the named tasks; a task for which the held-out text is too short gives none."""
+    """The scores of the named tasks; a task with too few items in the held-out text gives none."""
     return [score for name in evals for score in TASKS[name](finished)]
