@@ -183,6 +183,32 @@ def test_executed_flops_are_the_closed_form(family: str, stage: int, grouped: st
     assert counter.get_total_flops() == pytest.approx(2 * 32 * planned.flops_per_token, rel=0.01)
 
 
+@pytest.mark.parametrize("change", [{"model": {"preset": "llama-nano"}}, {"precision": "bf16"}, {"micro_batches": 2}])
+def test_the_forecast_is_what_was_counted_whatever_the_run(change: dict[str, Any], bench: Workbench) -> None:
+    spec = bench.spec("est", EstKnobs(stage1=0.5, stage2=0.25), **change)
+    assert bench.train(spec).executed() == pytest.approx(spec.train_flops(), rel=0.01)
+
+
+CHOICES = [
+    {"layer_draw": "bernoulli", "layers": 0.2},
+    {"layer_scale": "inverse"},
+    {"shared_draw": True},
+    {"pin_ends": True},
+    {"grouped": "whole"},
+    {"inverse_scale": False},
+]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_open_choice_trains_and_says_what_was_active(choice: dict[str, Any], bench: Workbench) -> None:
+    knobs = EstKnobs.model_validate({"stage1": 1, "stage2": 0, **choice})
+    run = bench.train(bench.spec("est", knobs, model={"preset": "llama-nano"}))
+    noted = sum(share for _, share in run.series("method/active_share"))
+    shape = bench.spec(model={"preset": "llama-nano"}).shape
+    executed = 4 * 32 * (noted * shape.block_train_flops(32) + 20 * shape.head_train_flops)
+    assert run.executed() == pytest.approx(executed, rel=0.01)
+
+
 def test_the_profiler_sees_the_matrix_products_of_the_closed_form() -> None:
     shape = NANO["gpt2"]
     model = opened(build(shape), draw(EstKnobs(), shape, 2, seed=0, step=0))
