@@ -37,7 +37,6 @@ def pages() -> dict[str, str]:
         "projects": "/projects/",
         "project": "/projects/vision-lab/",
         "tokens": "/tokens/",
-        "missing": "/experiments/nothinghere22/",
     }
 
 
@@ -69,6 +68,9 @@ def _running() -> Run:
     port.start(lease, {"git": "1f3c9ab", "python": "3.11.7", "torch": "2.13.0", "device": "cpu, 1 thread"})
     run = Run.objects.get(pk=lease.run_id)
     _curves(run)
+    log = run.attempts.get().log
+    log.parent.mkdir(parents=True)
+    log.write_text("attempt 1, resumes from the start\nstep 380 loss 3.26\n")
     Run.objects.filter(pk=run.pk).update(
         step=380, progress=0.63, phase="train", executed_flops=3.1e12, effective_flops=3.1e12, wall_seconds=101.0
     )

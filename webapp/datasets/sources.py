@@ -12,7 +12,7 @@ from training.spec import SOURCE
 from webapp.datasets.models import Dataset
 
 HUB = "hf:"
-SHIPPED = (("sotu", "State of the Union addresses (ships with Flopwise)"), ("wikitext-2", "WikiText-2 (is fetched)"))
+SHIPPED = (("sotu", "State of the Union"), ("wikitext-2", "WikiText-2 (fetched)"))
 
 Choices = list[tuple[str, Any]]
 
