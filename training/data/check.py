@@ -30,11 +30,13 @@ class TextFacts:
     sha256: str
 
 
-def check_text(text: Path | Iterable[bytes], *, context: int = 0, path: str = "data.source") -> TextFacts:
+def check_text(
+    text: Path | Iterable[bytes], *, context: int = 0, path: str = "data.source", name: str = "the text"
+) -> TextFacts:
     """Read a text once, in pieces; DataError where it is empty, not UTF-8, too large or surely below a context.
 
     A token is at least one byte, so a text with fewer bytes than a sequence has tokens is too short with any
-    tokenizer; a text that passes may still turn out too short once it is tokenised.
+    tokenizer; a text that passes may still turn out too short once it is tokenised. The sentence is about `name`.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     digest, size, characters, blank = hashlib.sha256(), 0, 0, True
@@ -43,17 +45,17 @@ def check_text(text: Path | Iterable[bytes], *, context: int = 0, path: str = "d
         try:
             decoded = decoder.decode(piece)
         except UnicodeDecodeError as error:
-            raise not_utf8(size - held + error.start, path) from error
+            raise _not_utf8(size - held + error.start, path, name) from error
         digest.update(piece)
         size, characters, blank = size + len(piece), characters + len(decoded), blank and not decoded.strip()
         if size > MAX_BYTES:
-            raise DataError(path, f"the text is larger than {MAX_BYTES >> 30} GiB, the most that one corpus may hold")
+            raise DataError(path, f"{name} is larger than {MAX_BYTES >> 30} GiB, the most that one corpus may hold")
     if held := len(decoder.getstate()[0]):
-        raise not_utf8(size - held, path)
+        raise _not_utf8(size - held, path, name)
     if blank:
-        raise DataError(path, "the text is empty; give a file with text in it")
+        raise DataError(path, f"{name} is empty; give a file with text in it")
     if size < context + 1:
-        raise DataError(path, f"the text has {size} bytes, a context of {context} needs at least {context + 1} tokens")
+        raise DataError(path, f"{name} has {size} bytes, a context of {context} needs at least {context + 1} tokens")
     return TextFacts(size, characters, digest.hexdigest())
 
 
@@ -67,5 +69,5 @@ def chunks(text: Path | Iterable[bytes]) -> Iterator[bytes]:
             yield piece
 
 
-def not_utf8(offset: int, path: str = "data.source") -> DataError:
-    return DataError(path, f"the text is not UTF-8: the byte at offset {offset} does not decode; convert it to UTF-8")
+def _not_utf8(offset: int, path: str, name: str) -> DataError:
+    return DataError(path, f"{name} is not UTF-8: the byte at offset {offset} does not decode; convert it to UTF-8")

@@ -21,7 +21,8 @@ def found(name: str, data_root: Path) -> list[str]:
         raise DataError(
             "data.source", f"the folder {name!r} holds more than {MAX_BYTES >> 30} GiB, the most for a corpus"
         )
-    return [text(file) for file in files if file.stat().st_size]
+    root = data_root.resolve()
+    return [text(file, f"the file {str(file.relative_to(root))!r}") for file in files if file.stat().st_size]
 
 
 def inside(data_root: Path, name: str | Path) -> Path:
@@ -33,7 +34,7 @@ def inside(data_root: Path, name: str | Path) -> Path:
     return place
 
 
-def text(file: Path) -> str:
+def text(file: Path, name: str = "the text") -> str:
     """A whole text file; a byte-order mark is dropped, line ends stay as they are."""
-    check_text(file)
+    check_text(file, name=name)
     return file.read_bytes().decode().removeprefix("\ufeff")

@@ -159,6 +159,14 @@ def test_a_text_that_is_not_utf8_is_refused_with_the_place(home: Path) -> None:
     assert message == "the text is not UTF-8: the byte at offset 2 does not decode; convert it to UTF-8"
 
 
+def test_the_bad_file_of_a_folder_is_named(home: Path) -> None:
+    (home / "data" / "letters").mkdir()
+    (home / "data" / "letters" / "a.txt").write_text(ADDRESSES, encoding="utf-8")
+    (home / "data" / "letters" / "b.txt").write_bytes("Grüße".encode("latin-1"))
+    _, message = refused(home, "text:letters")
+    assert message.startswith("the file 'letters/b.txt' is not UTF-8: the byte at offset 2 ")
+
+
 def test_a_text_shorter_than_a_context_is_refused_with_both_numbers(home: Path) -> None:
     (home / "data" / "short.txt").write_text("one two three four five six seven", encoding="utf-8")
     path, message = refused(home, "text:short.txt", context=256)
