@@ -52,6 +52,8 @@ class Card:
     """`stages(knobs, shape, context)`: the closed form of what training will execute, for the forecast."""
     presets: dict[str, Knobs] | None = None
     """Named knob settings that the form offers."""
+    presets_note: str = ""
+    """What a person should know before trusting the presets."""
     program: bool = True
     """Whether the method owns the phase structure; two such methods cannot share an arm."""
     name: str = ""

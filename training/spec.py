@@ -23,7 +23,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from training import catalog
 from training.knobs import Knobs, Strict
-from training.models.shape import PRESETS, Shape
+from training.models.shape import PRESETS, Savings, Shape, savings
 
 Eval = Literal["cloze", "choice", "probe"]
 EVALS: tuple[Eval, ...] = get_args(Eval)
@@ -164,9 +164,17 @@ class RunSpec(Strict):
         name = next((name for name in self.methods if catalog.card(name).program), self.methods[0])
         return catalog.card(name).stages(self.knobs[name], self.shape, self.data.context)
 
+    def flops_per_token(self) -> float:
+        """Executed training FLOPs per token by closed form, averaged over the stages."""
+        return sum(stage.share * stage.flops_per_token for stage in self.stages())
+
     def flops_per_step(self) -> float:
-        """Executed training FLOPs per optimiser step, averaged over the stages."""
-        return self.tokens_per_step * sum(stage.share * stage.flops_per_token for stage in self.stages())
+        """Executed training FLOPs per optimiser step by closed form, averaged over the stages."""
+        return self.tokens_per_step * self.flops_per_token()
+
+    def planned_savings(self) -> Savings:
+        """What the arm's closed form saves of dense training at equal steps."""
+        return savings(self.shape, self.data.context, self.flops_per_token())
 
     def steps(self) -> int:
         """Optimiser steps in the budget; exact for steps and tokens, by closed form for FLOPs."""

@@ -7,7 +7,7 @@ count (norms, activations, embeddings look-ups and the optimiser do not).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Family = Literal["gpt2", "llama"]
 
@@ -107,6 +107,21 @@ def llama(
     layers: int, width: int, heads: int, kv_heads: int, mlp: int, *, vocab: int = 32000, context: int = 2048
 ) -> Shape:
     return Shape("llama", layers, width, heads, kv_heads, mlp, vocab, context, tied=False)
+
+
+class Savings(NamedTuple):
+    """Saved shares of the dense training FLOPs at equal steps, counted in two ways."""
+
+    blocks: float
+    """Of the blocks alone, as papers often count."""
+    total: float
+    """Head included, as the ledger books it."""
+
+
+def savings(shape: Shape, context: int, flops_per_token: float) -> Savings:
+    """Both counts of a saving, from training FLOPs per token, be they planned or counted."""
+    dense, head = shape.train_flops(context), shape.head_train_flops
+    return Savings(1 - (flops_per_token - head) / (dense - head), 1 - flops_per_token / dense)
 
 
 PRESETS: dict[str, Shape] = {

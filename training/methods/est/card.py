@@ -42,7 +42,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import floor
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -168,27 +168,10 @@ def stages(knobs: EstKnobs, shape: Shape, context: int) -> tuple[Stage, ...]:
     )
 
 
-class Savings(NamedTuple):
-    """Saved shares of the dense training FLOPs at equal steps, counted in two ways."""
-
-    blocks: float
-    """Of the blocks alone, as the published figures are."""
-    total: float
-    """Head included, as the ledger books it."""
-
-
-def savings(knobs: EstKnobs, shape: Shape, context: int) -> Savings:
-    """Both counts of the planned saving; pages show them together."""
-    spent = sum(stage.share * stage.flops_per_token for stage in stages(knobs, shape, context))
-    dense, head = shape.train_flops(context), shape.head_train_flops
-    return Savings(1 - (spent - head) / (dense - head), 1 - spent / dense)
-
-
 PRESETS = {
     "est-gpt2": EstKnobs(stage1=2 / 15, stage2=1 / 3),
     "est-tinyllama": EstKnobs(stage1=1 / 6, stage2=1 / 4),
 }
-"""They match the published saving, counted on the blocks; their boundaries are not confirmed."""
 
 CARD = Card(
     title="Evolving Subnetwork Training",
@@ -218,4 +201,5 @@ CARD = Card(
     ),
     stages=stages,
     presets={**PRESETS},
+    presets_note="match the published saving, counted on the blocks; their boundaries are not confirmed",
 )
