@@ -49,8 +49,11 @@ def loss_vs_cost(comparison: Comparison, unit: Unit) -> Figure:
         drawn = [thinned(curve, LIMIT) for curve in every]
         shown += sum(curve.costs.size for curve in drawn)
         total += sum(curve.costs.size for curve in every)
-        traces += [_seed(arm, curve) for curve in drawn]
-        traces += _mean(arm, list(arm.curves(unit).values()), unit)
+        mean = _mean(arm, list(arm.curves(unit).values()), unit)
+        seeds = [_seed(arm, curve) for curve in drawn]
+        if seeds and not mean:
+            seeds[0] |= {"name": f"{arm.label} (running)", "showlegend": True}
+        traces += seeds + mean
     layout = {
         "xaxis": {"type": "log", "title": {"text": f"{unit.label}, log"}, **_cost_ticks(unit)},
         "yaxis": {"title": {"text": "validation loss (nats)"}},

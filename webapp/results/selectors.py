@@ -32,15 +32,18 @@ def comparison(experiment: Experiment) -> Comparison:
 
 
 def _evaluations(experiment: Experiment) -> dict[int, tuple[Evaluation, ...]]:
-    """Validation losses by run, in the order they were made."""
+    """Validation losses by run, in the order they were made; steps run on over phases, which each count from 0."""
     found: dict[int, list[Evaluation]] = defaultdict(list)
+    done: dict[int, tuple[str, int]] = defaultdict(lambda: ("", 0))
     rows = (
         Point.objects.filter(series__run__arm__experiment=experiment, series__name=VALIDATION)
-        .order_by("step", "flops")
-        .values_list("series__run_id", "step", "tokens", "flops", "seconds", "value", "finite")
+        .order_by("flops", "series_id", "step")
+        .values_list("series__run_id", "series__phase", "step", "tokens", "flops", "seconds", "value", "finite")
     )
-    for run, step, tokens, flops, seconds, value, finite in rows:
-        found[run].append(Evaluation(step, tokens, flops, seconds, value if finite else None))
+    for run, phase, step, tokens, flops, seconds, value, finite in rows:
+        if done[run][0] != phase:
+            done[run] = phase, found[run][-1].steps if found[run] else 0
+        found[run].append(Evaluation(done[run][1] + step, tokens, flops, seconds, value if finite else None))
     return {run: tuple(points) for run, points in found.items()}
 
 

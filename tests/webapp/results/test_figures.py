@@ -35,6 +35,13 @@ def test_the_mean_ends_where_the_first_seed_ends() -> None:
     assert [mean["x"][-1] for mean in means] == pytest.approx([6e11, 5.4e11])
 
 
+def test_runs_still_going_are_drawn_thin_and_named() -> None:
+    arm = planted.arm("Dense", [planted.run(seed, state="running") for seed in SEEDS])
+    figure = loss_vs_cost(planted.comparison(arm), Unit.EXECUTED).figure
+    assert roles(figure, 0) == ["seed", "seed", "seed"]
+    assert [trace["name"] for trace in figure["data"] if trace["showlegend"]] == ["Dense (running)"]
+
+
 def test_figures_carry_no_colour_of_their_own() -> None:
     assert "#" not in json.dumps(loss_vs_cost(compared(), Unit.EXECUTED).figure)
 

@@ -11,7 +11,7 @@ from tests.webapp.results import planted
 from training.spec import RunSpec
 from webapp.results.comparison import Unit
 from webapp.results.selectors import comparison
-from webapp.runs.models import Point, Score
+from webapp.runs.models import Point, Run, Score, Series
 
 pytestmark = pytest.mark.django_db
 OTHER = RunSpec(batch_size=32)
@@ -61,6 +61,15 @@ def test_a_loss_that_is_not_finite_is_no_loss() -> None:
     planted.store(experiment, planted.arm("Dense", [planted.run(1)]))
     Point.objects.filter(step=600).update(value=None, finite=False)
     assert comparison(experiment).arms[0].runs[0].final_loss is None
+
+
+def test_steps_run_on_over_phases() -> None:
+    experiment = planted.experiment()
+    stored = planted.store(experiment, planted.arm("Dense", [planted.run(1)]))
+    later = Series.objects.create(run=Run.objects.get(arm=stored), phase="grown", name="val/loss")
+    cost = {"flops": 7e11, "tokens": 1, "seconds": 70.0}
+    Point.objects.create(series=later, step=50, value=3.0, fence=1, event=99, **cost)
+    assert comparison(experiment).arms[0].runs[0].evaluations[-1].steps == 650
 
 
 def test_scores_of_another_version_are_another_test() -> None:
