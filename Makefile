@@ -35,11 +35,13 @@ $(READY): requirements.txt
 	@$(BIN)/python -m pip check >/dev/null
 	@touch $@
 
-# What the tests need from the system: a browser with letters to draw, and a compiler for torch.compile.
+# What the tests need from the system: a browser with letters to draw, curl for the README's example, and a compiler
+# for torch.compile.
 system: $(READY)
 	@missing=; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	test -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf || missing="$$missing fonts-dejavu-core"; \
+	command -v curl >/dev/null || missing="$$missing curl"; \
 	command -v g++ >/dev/null || missing="$$missing g++"; \
 	test -e "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" \
 	  || missing="$$missing libpython3.11-dev"; \

@@ -7,6 +7,8 @@ import os
 import signal
 import socket
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -78,6 +80,15 @@ def programs(home: Home, host: str, port: int) -> list[Child]:
     ]
 
 
+def await_site(fleet: Fleet, host: str, port: int) -> None:
+    """Return when the site accepts connections; a web process that keeps dying ends the demo."""
+    while True:
+        fleet.mend()
+        with suppress(OSError), socket.create_connection((host, port), timeout=1):
+            return
+        time.sleep(0.1)
+
+
 def prepare() -> None:
     """Tables and static files."""
     import django
@@ -100,6 +111,7 @@ def demo(asked: argparse.Namespace, home: Home, fleet: Fleet) -> int:
         fleet.start(child)
     spec = content.QUICK if asked.quick else content.LONG
     experiment = content.experiment(login.username, spec=spec, again=asked.again)
+    await_site(fleet, asked.host, port)
     screen.say(
         f"http://{asked.host}:{port}/   user {login.username}   password {login.password}\n"
         f"API token {login.token}\nLogs in {home.logs}, servers in {home.servers}. Ctrl-C ends the demo.\n\n"

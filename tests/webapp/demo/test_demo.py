@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -85,18 +87,48 @@ def test_password_and_token_are_in_no_log(finished: subprocess.CompletedProcess[
     assert [word for word in credentials(finished.stdout) for log in logs if word in log] == []
 
 
+@contextmanager
+def started(checkout: Path, environment: dict[str, str], *, until: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A second start on the same data, and what it said up to a line; killed if the test failed to stop it."""
+    with subprocess.Popen(COMMAND, cwd=checkout, env=environment, stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        said = ""
+        while until not in said and (line := demo.stdout.readline()):
+            said += line
+        try:
+            yield demo, said
+        finally:
+            demo.kill()
+
+
 def test_second_start_keeps_data_and_login_and_stops_when_asked(
     finished: subprocess.CompletedProcess[str], checkout: Path, environment: dict[str, str]
 ) -> None:
     """The comparison is there at once, so nothing was launched again; SIGTERM then ends everything."""
-    with subprocess.Popen(COMMAND, cwd=checkout, env=environment, stdout=subprocess.PIPE, text=True) as demo:
-        assert demo.stdout is not None
-        said = ""
-        while "saving at equal loss" not in said and (line := demo.stdout.readline()):
-            said += line
+    with started(checkout, environment, until="saving at equal loss") as (demo, said):
         demo.send_signal(signal.SIGTERM)
         began = time.monotonic()
         demo.wait(30)
         took = time.monotonic() - began
     assert credentials(said) == credentials(finished.stdout)
     assert (demo.returncode, took < 15, left_behind(checkout)) == (128 + signal.SIGTERM, True, [])
+
+
+def test_example_of_the_readme_launches_waits_and_fetches(
+    finished: subprocess.CompletedProcess[str], checkout: Path, environment: dict[str, str]
+) -> None:
+    """Word for word but for the spec, which is made small."""
+    example = (ROOT / "README.md").read_text().split("```sh\n")[1].split("```")[0]
+    small = '"budget": {"steps": 6}, "data": {"context": 32}, "batch_size": 4, "eval_points": 2, "evals": []'
+    script = example.replace('"budget": {"steps": 300}', small)
+    assert script.count(small) == 2
+    with started(checkout, environment, until="saving at equal loss") as (demo, said):
+        site = said.split("/   user")[0]
+        given = {**environment, "SITE": site, "TOKEN": credentials(said)[1]}
+        done = subprocess.run(["sh", "-eu", "-c", script], env=given, capture_output=True, text=True, check=False)
+        demo.send_signal(signal.SIGINT)
+        demo.wait(30)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [run["state"] for arm in found["arms"] for run in arm["runs"]] == ["succeeded"] * 6
+    assert found["findings"][0]["at_equal_budget"]["saving"]["value"] > 0
