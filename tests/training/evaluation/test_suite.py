@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from tests.training.workbench import CPU, Workbench
+from tests.training.workbench import CPU
 from training.data import sotu
 from training.data.prepare import prepare
 from training.evaluation import suite
@@ -48,10 +48,3 @@ def test_the_probe_reads_the_shipped_addresses_whatever_was_trained_on(small: La
     model = build(small.spec.shape).eval()
     *_, probe = small.score(Outcome(model), ("probe",))
     assert (probe.task, probe.n) == ("probe", 376)
-
-
-def test_a_lab_scores_its_outcome_in_deterministic_mode_twice_alike(bench: Workbench) -> None:
-    trained = bench.train(bench.spec(budget={"steps": 5}, evals=["cloze", "choice", "probe"]))
-    scores = trained.lab.score(trained.outcome)
-    assert [score.task for score in scores if score.metric == "acc"] == ["cloze", "choice", "probe"]
-    assert trained.lab.score(trained.outcome) == scores

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.training.workbench import Workbench
 from training.data.corpus import Corpus
 from training.data.prepare import prepare
 from training.outcome import Outcome
@@ -95,3 +96,10 @@ def test_the_test_part_is_scored_with_a_standard_error(task: LanguageModelling) 
     assert bits.value == pytest.approx(task.bits_per_byte(loss.value, task.held_out("test")))
     assert loss.stderr is not None
     assert 0 < loss.stderr < loss.value
+
+
+def test_a_lab_scores_its_outcome_in_deterministic_mode_twice_alike(bench: Workbench) -> None:
+    trained = bench.train(bench.spec(budget={"steps": 5}, evals=["cloze", "choice", "probe"]))
+    scores = trained.lab.score(trained.outcome)
+    assert [score.task for score in scores if score.metric == "acc"] == ["cloze", "choice", "probe"]
+    assert trained.lab.score(trained.outcome) == scores
