@@ -14,7 +14,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
@@ -67,8 +67,20 @@ class Outbox:
     def __init__(self, lease: port.Lease) -> None:
         self.lease, self.spool = lease, Spool()
         self.changed = threading.Condition()
-        self.away_since: float | None = None
-        threading.Thread(target=self._empty, name="outbox", daemon=True).start()
+        self.broken: Exception | None = None
+        self.closed = False
+        self.thread = threading.Thread(target=self._empty, name="outbox", daemon=True)
+        self.thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        """End the thread; what should still be stored is flushed before."""
+        with self.changed:
+            self.closed = True
+            self.changed.notify_all()
+        self.thread.join()
 
     def put(self, points: Sequence[Point], costs: Sequence[CostLine], *, progress: float) -> None:
         """Returns at once; the lines of the bill are copied, for the ledger goes on changing them."""
@@ -85,24 +97,36 @@ class Outbox:
     def flush(self) -> None:
         """Wait until everything is stored, however long the database is away."""
         with self.changed:
-            self.changed.wait_for(lambda: not self.spool.waiting)
+            self.changed.wait_for(lambda: self.broken or not self.spool.waiting)
+            self._complain()
 
     def _append(self, **entry: Any) -> None:
         with self.changed:
+            self._complain()
             self.spool.append(json.dumps(entry).encode())
             self.changed.notify_all()
 
+    def _complain(self) -> None:
+        if self.broken:
+            raise RuntimeError("the database refuses what was measured") from self.broken
+
     def _empty(self) -> None:
         pause = threading.Event()
-        while True:
+        while not self.broken:
             with self.changed:
-                self.changed.wait_for(lambda: self.spool.waiting)
+                self.changed.wait_for(lambda: self.spool.waiting or self.closed)
+                if self.closed:
+                    break
                 lines = self.spool.peek()
-            stored = self._deliver(lines)
+            try:
+                stored = self._deliver(lines)
+            except Exception as failure:  # told to whoever puts or flushes next
+                stored, self.broken = 0, failure
             with self.changed:
                 self.spool.drop(lines[:stored])
                 self.changed.notify_all()
             pause.wait(EVERY_SECONDS)
+        port.reconnect()
 
     def _deliver(self, lines: Sequence[bytes]) -> int:
         """Store as many lines as one transaction takes; how many were stored, none while the database is away."""

@@ -45,8 +45,8 @@ def main() -> int:
 
     try:
         lease = insist(lambda: port.held(int(os.environ["RUN"]), int(os.environ["FENCE"])))
-        outbox = Outbox(lease)
-        end(lease, outbox, lambda: attempt(lease, outbox, lifeline))
+        with Outbox(lease) as outbox:
+            end(lease, outbox, lambda: attempt(lease, outbox, lifeline))
     except port.Fenced:
         log.error("another attempt holds the run")
         return FENCED

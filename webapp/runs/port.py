@@ -6,7 +6,6 @@ A `Lease` is the right to write: every write checks its fence first, and `Fenced
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -16,11 +15,11 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from training.records import OUTSIDE_TRAINING, CostLine, Point, Purpose, Score
+from training.records import CostLine, Point, Score
 from training.spec import RunSpec
 from webapp.datasets.models import Dataset
+from webapp.runs import metrics, queue, statements, sweep
 from webapp.runs import models as tables
-from webapp.runs import queue, statements, sweep
 
 
 class Fenced(Exception):
@@ -148,7 +147,11 @@ def start(lease: Lease, environment: dict[str, Any]) -> None:
     if run.state == tables.State.STARTING:
         _moved(lease, run.state, tables.State.RUNNING)
     tables.Run.objects.filter(pk=lease.run_id).update(
-        state=tables.State.RUNNING, started_at=run.started_at or Now(), environment=environment
+        state=tables.State.RUNNING,
+        started_at=run.started_at or Now(),
+        environment=environment,
+        failure="",
+        failure_text="",
     )
     tables.Attempt.objects.filter(run_id=lease.run_id, fence=lease.fence).update(first_step=run.checkpoint_step)
     transaction.on_commit(lambda: queue.nudge(lease.code))
@@ -158,50 +161,25 @@ def finalize(lease: Lease) -> bool:
     """Training is over and scoring begins; False if a cancel came first. From here on a cancel is too late."""
     with transaction.atomic():
         _raise_seq(lease)
-        entered = tables.Run.objects.filter(
-            pk=lease.run_id, state=tables.State.RUNNING, cancel_requested_at__isnull=True
-        ).update(state=tables.State.FINALIZING)
-        if entered:
+        run = tables.Run.objects.get(pk=lease.run_id)
+        if run.state == tables.State.RUNNING and run.cancel_requested_at is None:
+            tables.Run.objects.filter(pk=run.pk).update(state=tables.State.FINALIZING)
             _moved(lease, tables.State.RUNNING, tables.State.FINALIZING)
-    return bool(entered)
+            return True
+    return run.state == tables.State.FINALIZING
 
 
 @transaction.atomic
-def record(lease: Lease, points: Sequence[Point], costs: Sequence[CostLine], progress: float | None = None) -> int:
+def record(lease: Lease, points: Sequence[Point], costs: Sequence[CostLine], progress: float = 0.0) -> int:
     """Store points and the bill so far; storing the same twice changes nothing. Returns the event number."""
     event = _raise_seq(lease)
     if points:
-        _store_points(lease, event, points)
+        metrics.store_points(points, run=lease.run_id, fence=lease.fence, event=event)
         last = points[-1]
-        done = progress if progress is not None else 0.0
-        _rows(statements.ADVANCE, lease.key | {"phase": last.phase, "step": last.step, "progress": done})
-    _store_costs(lease, costs)
+        _rows(statements.ADVANCE, lease.key | {"phase": last.phase, "step": last.step, "progress": progress})
+    metrics.store_costs(costs, run=lease.run_id)
     transaction.on_commit(lambda: queue.nudge(lease.code))
     return event
-
-
-def _columns(kind: type[Point] | type[CostLine], rows: Sequence[Point | CostLine]) -> dict[str, list[Any]]:
-    """One list per field, each of one type, as PostgreSQL's unnest takes them."""
-    types = {"float": float, "int": int}
-    return {
-        field.name: [types.get(str(field.type), str)(getattr(row, field.name)) for row in rows]
-        for field in fields(kind)
-    }
-
-
-def _store_points(lease: Lease, event: int, points: Sequence[Point]) -> None:
-    unique = list({(point.phase, point.name, point.step): point for point in points}.values())
-    columns = _columns(Point, unique)
-    columns["value"] = [value if math.isfinite(value) else None for value in columns["value"]]
-    _rows(statements.SERIES, lease.key | columns)
-    _rows(statements.POINTS, lease.key | columns | {"event": event})
-
-
-def _store_costs(lease: Lease, costs: Sequence[CostLine]) -> None:
-    """Lines are totals so far, so storing them again changes nothing; `redone` is written by `rewind` alone."""
-    unique = list({(line.phase, line.purpose): line for line in costs}.values())
-    if unique:
-        _rows(statements.COSTS, lease.key | _columns(CostLine, unique))
 
 
 @transaction.atomic
@@ -211,31 +189,9 @@ def rewind(lease: Lease, event: int, kept: Sequence[CostLine]) -> None:
     Later points of older fences are superseded, and what was spent beyond the checkpoint is booked `redone`.
     """
     now = _raise_seq(lease)
-    bill = tables.CostLine.objects.filter(run_id=lease.run_id)
-    stored = [CostLine(*row) for row in bill.values_list(*(field.name for field in fields(CostLine)))]
-    bill.delete()
-    _store_costs(lease, [*kept, *redone(stored, kept)])
+    metrics.rebook(kept, run=lease.run_id)
     _rows(statements.SUPERSEDE, lease.key | {"event": event})
     tables.Run.objects.filter(pk=lease.run_id).update(rewound_seq=now)
-
-
-def redone(stored: Sequence[CostLine], kept: Sequence[CostLine]) -> list[CostLine]:
-    """What is lost per phase: all that was ever spent, less what the checkpoint kept. The total never shrinks."""
-    lost: dict[str, CostLine] = {}
-    for sign, lines in ((1, stored), (-1, [line for line in kept if line.purpose != Purpose.REDONE])):
-        for line in lines:
-            total = lost.setdefault(line.phase, CostLine(line.phase, Purpose.REDONE))
-            total.executed += sign * line.executed
-            total.effective += sign * line.effective
-            total.wall_seconds += sign * line.wall_seconds
-            total.examples += sign * line.examples
-            total.tokens += sign * line.tokens
-    return [_not_negative(line) for line in lost.values() if line.executed > 0 or line.wall_seconds > 0]
-
-
-def _not_negative(line: CostLine) -> CostLine:
-    amounts = {name: max(0, value) for name, value in asdict(line).items() if name not in ("phase", "purpose")}
-    return CostLine(line.phase, line.purpose, **amounts)
 
 
 KEPT = 2
@@ -247,10 +203,11 @@ def register_checkpoint(lease: Lease, saved: Checkpoint) -> list[str]:
     """Make a checkpoint on disk count, and forgive the attempts before it; paths of those it makes needless."""
     event = _raise_seq(lease)
     rows = tables.Artifact.objects.filter(run_id=lease.run_id, kind="checkpoint", name=saved.name)
-    rows.create(
-        run_id=lease.run_id, kind="checkpoint", name=saved.name, fence=lease.fence, step=saved.step,
-        path=saved.path, bytes=saved.bytes, sha256=saved.sha256, event=event,
-    )  # fmt: skip
+    facts = {
+        "kind": "checkpoint", "name": saved.name, "fence": lease.fence, "step": saved.step, "bytes": saved.bytes,
+        "sha256": saved.sha256, "event": event,
+    }  # fmt: skip
+    rows.update_or_create(run_id=lease.run_id, path=saved.path, defaults=facts)
     needless = dict(rows.order_by("-event").values_list("pk", "path")[KEPT:])
     tables.Artifact.objects.filter(pk__in=needless).delete()
     tables.Run.objects.filter(pk=lease.run_id).update(attempts_no_progress=0, checkpoint_step=saved.step)
@@ -290,7 +247,6 @@ def finish(lease: Lease, ending: Ending) -> tables.State:
     values = {
         "result": str(ending.result), "failure": ending.failure, "text": ending.text.replace("\0", ""),
         "final_loss": ending.final_loss, "peak_bytes": ending.peak_bytes, "actor": lease.worker,
-        "outside": [str(purpose) for purpose in OUTSIDE_TRAINING],
     }  # fmt: skip
     rows = _rows(statements.FINISH, lease.key | values)
     if not rows:

@@ -88,6 +88,18 @@ ON CONFLICT (run_id, phase, purpose) DO UPDATE SET
     examples = excluded.examples, tokens = excluded.tokens
 """
 
+TOTALS = """
+UPDATE runs_run run SET executed_flops = bill.executed, effective_flops = bill.effective,
+    wall_seconds = bill.wall_seconds, tokens = bill.tokens
+FROM (
+    SELECT coalesce(sum(executed), 0) AS executed, coalesce(sum(effective), 0) AS effective,
+        coalesce(sum(wall_seconds), 0) AS wall_seconds, coalesce(sum(tokens), 0) AS tokens
+    FROM runs_costline WHERE run_id = %(run)s AND NOT purpose = ANY(%(outside)s)
+) bill
+WHERE run.id = %(run)s
+"""
+"""What training has cost so far: evaluation and redone work left out."""
+
 SUPERSEDE = """
 UPDATE runs_point SET superseded = true
 WHERE series_id IN (SELECT id FROM runs_series WHERE run_id = %(run)s)
@@ -157,20 +169,15 @@ WITH held AS (
     SELECT id, state AS was FROM runs_run
     WHERE id = %(run)s AND fence = %(fence)s AND state IN ('starting', 'running', 'finalizing')
     FOR UPDATE
-), bill AS (
-    SELECT coalesce(sum(executed), 0) AS executed, coalesce(sum(effective), 0) AS effective,
-        coalesce(sum(wall_seconds), 0) AS seconds, coalesce(sum(tokens), 0) AS tokens
-    FROM runs_costline WHERE run_id = %(run)s AND NOT purpose = ANY(%(outside)s)
 ), ended AS (
     UPDATE runs_run run SET
         state = CASE WHEN cancel_requested_at IS NOT NULL AND held.was <> 'finalizing' THEN 'cancelled'
             ELSE %(result)s END,
         failure = %(failure)s, failure_text = %(text)s, finished_at = clock_timestamp(),
         progress = CASE WHEN %(result)s = 'succeeded' THEN 1.0 ELSE progress END,
-        executed_flops = bill.executed, effective_flops = bill.effective, wall_seconds = bill.seconds,
-        tokens = bill.tokens, peak_bytes = greatest(peak_bytes, %(peak_bytes)s), final_loss = %(final_loss)s,
+        peak_bytes = greatest(peak_bytes, %(peak_bytes)s), final_loss = %(final_loss)s,
         lease_owner = '', lease_until = NULL, event_seq = event_seq + 1
-    FROM held, bill WHERE run.id = held.id
+    FROM held WHERE run.id = held.id
     RETURNING run.id, held.was, run.state, run.fence, run.step
 ), closed AS (
     UPDATE runs_attempt attempt

@@ -185,6 +185,18 @@ def test_a_checkpoint_forgives_earlier_attempts(lease: port.Lease) -> None:
     assert (run.attempts_no_progress, run.checkpoint_step) == (0, 10)
 
 
+def test_registering_a_checkpoint_twice_registers_it_once(lease: port.Lease) -> None:
+    for _ in range(2):
+        port.register_checkpoint(lease, port.Checkpoint("train", "a/b", 10, 0))
+    assert len(port.checkpoints(lease)) == 1
+
+
+def test_two_checkpoints_of_a_name_are_kept(lease: port.Lease) -> None:
+    needless = [port.register_checkpoint(lease, port.Checkpoint("train", f"at/{n}", n, 0)) for n in range(4)]
+    assert needless == [[], [], ["at/0"], ["at/1"]]
+    assert [saved.step for saved in port.checkpoints(lease)] == [3, 2]
+
+
 def test_finish_stores_totals_and_scores(lease: port.Lease) -> None:
     port.record(lease, [point(1)], [line(100), line(30, Purpose.EVAL)])
     assert port.finalize(lease)
