@@ -15,7 +15,7 @@ from webapp.experiments import services
 from webapp.experiments.models import Experiment
 from webapp.teams.models import Membership, Project, Role, Token
 
-LONG = RunSpec(budget=Budget(steps=300))
+LONG = RunSpec(budget=Budget(steps=400))
 """What the arms share: a small GPT-2 on State of the Union addresses, every downstream task."""
 QUICK = RunSpec(
     data=DataSpec(context=32), batch_size=4, budget=Budget(steps=20), eval_points=2, evals=("cloze",)

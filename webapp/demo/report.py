@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from webapp.experiments.models import Experiment
-from webapp.results import notation, selectors, summary
+from webapp.results import closed_forms, notation, selectors, summary
 from webapp.results.comparison import Unit
 from webapp.results.savings import findings
 from webapp.results.wording import answer
@@ -50,5 +50,7 @@ def comparison(experiment: Experiment) -> str:
     arms = summary.comparison_table(found)
     names = list(arms[0])[1:]
     lines = table(("", *(arm["arm"] for arm in arms)), [(name, *(arm[name] for arm in arms)) for name in names])
+    formulas = closed_forms.table(found)
+    checked = table(formulas.headings, [[str(cell) for cell in row] for row in formulas.rows])
     answers = [answer(finding) for finding in findings(found)]
-    return "\n\n".join([lines, *(" ".join((said.strong, *said.sentences)) for said in answers)])
+    return "\n\n".join([lines, checked, *(" ".join((said.strong, *said.sentences)) for said in answers)])

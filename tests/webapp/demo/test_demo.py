@@ -120,7 +120,7 @@ def test_example_of_the_readme_launches_waits_and_fetches(
     """Word for word but for the spec, which is made small."""
     example = (ROOT / "README.md").read_text().split("```sh\n")[1].split("```")[0]
     small = '"budget": {"steps": 6}, "data": {"context": 32}, "batch_size": 4, "eval_points": 2, "evals": []'
-    script = example.replace('"budget": {"steps": 300}', small)
+    script = example.replace('"budget": {"steps": 400}', small)
     assert script.count(small) == 2
     with started(checkout, environment, until="saving at equal loss") as (demo, said):
         site = said.split("/   user")[0]
