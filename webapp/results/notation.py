@@ -33,8 +33,8 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def percent(share: float) -> str:
-    return f"{_minus(100 * share, '.1f')}%"
+def percent(share: float, digits: int = 1) -> str:
+    return f"{_minus(100 * share, f'.{digits}f')}%"
 
 
 def loss(mean: Mean | None) -> str:

@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from webapp.experiments.models import Experiment
-from webapp.results import figures, selectors, summary, tables, wording
+from webapp.results import closed_forms, figures, selectors, summary, tables, wording
 from webapp.results.comparison import Comparison, Unit
 from webapp.results.figures import Figure
 from webapp.results.savings import Finding, findings
@@ -52,6 +52,7 @@ TABLES: dict[str, Callable[[Comparison, Unit], Table]] = {
     "savings": lambda comparison, unit: tables.savings(findings(comparison, unit)),
     "budgets": lambda comparison, unit: tables.budgets(findings(comparison, unit)),
     "ledger": lambda comparison, unit: tables.ledger(comparison),
+    "formulas": lambda comparison, unit: closed_forms.table(comparison),
     "evaluation": lambda comparison, unit: tables.scores(comparison),
     "matrix": lambda comparison, unit: tables.matrix(comparison),
     "differences": lambda comparison, unit: tables.configuration(comparison),
@@ -160,7 +161,12 @@ def _panels(comparison: Comparison, tab: Tab, unit: Unit, found: tuple[Finding, 
         case Tab.LEDGER:
             note = "Training first, then what is not counted. Hatched: everything that is not a plain training step."
             bars = figures.ledger_bars(comparison, unit)
-            return [Panel("ledger", "Costs by phase and purpose", tables.ledger(comparison), bars, note)]
+            return [
+                Panel("ledger", "Costs by phase and purpose", tables.ledger(comparison), bars, note),
+                Panel(
+                    "formulas", "Counted against the formula", closed_forms.table(comparison), note=closed_forms.NOTE
+                ),
+            ]
         case Tab.EVALUATION:
             note = "Accuracies in percent. Another version or number of shots is another test."
             return [

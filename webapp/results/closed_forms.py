@@ -1,0 +1,67 @@
+"""Counted FLOPs beside the closed form of each arm: whether the method executed what its formula says it should."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from training.models.shape import Savings, savings
+from training.records import Purpose
+from webapp.results import notation
+from webapp.results.comparison import ArmResult, Comparison
+from webapp.results.tables import Table, mean_lines
+
+TOLERANCE = 0.02
+"""A larger difference means an operator without a formula, or a method that does not do what its card says."""
+NOTE = (
+    "Saved: of dense training at equal steps. Blocks leave out the head, as papers often count. "
+    "A difference above 2% is a fault: an operator without a formula, or a method off its card."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Training FLOPs per token, planned and counted, and what each saves of dense training at equal steps."""
+
+    arm: ArmResult
+    planned: float
+    counted: float
+
+    @property
+    def error(self) -> float:
+        """Counted over planned, less one."""
+        return self.counted / self.planned - 1
+
+    @property
+    def saved(self) -> Savings:
+        return savings(self.arm.spec.shape, self.arm.spec.data.context, self.counted)
+
+
+def checks(comparison: Comparison) -> tuple[Check, ...]:
+    """One check per arm with a finished run."""
+    return tuple(check for arm in comparison.arms if (check := _check(arm)))
+
+
+def table(comparison: Comparison) -> Table:
+    rows = [
+        (
+            check.arm.label,
+            notation.si(check.planned, "FLOP"),
+            notation.si(check.counted, "FLOP"),
+            f"{100 * check.error:+.2f}%" + (" beyond 2%" if abs(check.error) > TOLERANCE else ""),
+            *(
+                notation.percent(share, digits=2)
+                for pair in zip(check.saved, check.arm.spec.planned_savings(), strict=True)
+                for share in pair
+            ),
+        )
+        for check in checks(comparison)
+    ]
+    headings = ("arm", "per token, formula", "per token, counted", "difference", "blocks saved, counted",
+                "blocks saved, formula", "saved, counted", "saved, formula")  # fmt: skip
+    return Table("Training FLOPs counted, and by the method's closed form", headings, tuple(rows))
+
+
+def _check(arm: ArmResult) -> Check | None:
+    lines = [costs for (_, purpose), costs in mean_lines(arm).items() if purpose is Purpose.TRAIN]
+    executed, tokens = sum(costs[0] for costs in lines), sum(costs[3] for costs in lines)
+    return Check(arm, arm.spec.flops_per_token(), executed / tokens) if tokens else None
