@@ -144,17 +144,17 @@ class ExperimentForm(forms.Form):
         return nested(values) | {"methods": [method], "knobs": {method: nested(knobs)}, "evals": cleaned.get("evals")}
 
     def _place(self, found: dict[str, str]) -> None:
-        """Put each message at the field that its path names, once."""
+        """Put each message at the field that its path names, once; a path of several fields means their first."""
         for path, message in found.items():
-            head, _, rest = path.partition(".")
-            inner = rest.partition(".")[2] if head == "arms" else path
-            parts = inner.split(".")
-            if inner not in self.fields and parts[0] == "knobs" and len(parts) > 1:
-                self.method_errors.setdefault(parts[1], []).append(message)
+            inner = path.split(".", 2)[-1] if path.startswith("arms.") else path
+            group, _, method = inner.partition(".")
+            if group == "knobs" and inner not in self.fields:
+                self.method_errors.setdefault(method, []).append(message)
                 continue
-            place = "budget.amount" if parts[0] == "budget" else inner
+            place = "budget.amount" if group == "budget" else inner
             place = "data.hub" if place == "data.source" and self.data.get("data.hub") else place
-            name = place if place in self.fields else None
+            known = (name for name in self.fields if name == place or name.startswith(f"{place}."))
+            name = next(known, None) if place else None
             if message not in self.errors.get(name or "__all__", []):
                 self.add_error(name, message)
 

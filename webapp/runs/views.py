@@ -9,7 +9,6 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from webapp.runs import downloads, lifecycle, selectors, waiting
@@ -40,7 +39,6 @@ def queue(request: HttpRequest) -> HttpResponse:
         "mine": set(mine.filter(state__in=ACTIVE).values_list("pk", flat=True)),
         "line": waiting.line(mine),
         "admin": _is_admin(person(request)),
-        "now": timezone.now(),
     }
     return render(request, "runs/_queue.html" if "HX-Request" in request.headers else "runs/queue.html", context)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from django.conf import settings
 from django.db.models import Count, OuterRef, Subquery
@@ -16,11 +15,15 @@ from webapp.runs.models import ACTIVE, Run, RunQuerySet, State, Worker
 
 @dataclass(frozen=True)
 class Slot:
-    """A worker, whether it was heard within a lease, and the run it holds."""
+    """A worker, for how many seconds it has been silent, and the run it holds."""
 
     worker: Worker
-    heard: bool
+    silent: float
     run: Run | None
+
+    @property
+    def heard(self) -> bool:
+        return self.silent < settings.LEASE_SECONDS
 
 
 def in_claim_order(runs: RunQuerySet) -> RunQuerySet:
@@ -48,9 +51,9 @@ def line(runs: RunQuerySet) -> list[tuple[Run, str]]:
 
 def slots() -> list[Slot]:
     """All workers, by queue and name."""
-    heard_since = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
+    now = timezone.now()
     holding = {run.lease_owner: run for run in Run.objects.filter(state__in=ACTIVE).select_related("arm__experiment")}
     return [
-        Slot(worker, worker.heartbeat_at > heard_since, holding.get(worker.name))
+        Slot(worker, max(0.0, (now - worker.heartbeat_at).total_seconds()), holding.get(worker.name))
         for worker in Worker.objects.order_by("queue", "name")
     ]
