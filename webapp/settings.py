@@ -75,10 +75,13 @@ TEMPLATES = [
     }
 ]
 
+POOL = {"min_size": 1, "max_size": 8, "timeout": 5} if env.bool("DATABASE_POOL", default=False) else False
+"""For the web process alone: a worker's few threads hold one connection each, and a pool that lost its server may wait
+longer before it tries again than a lease lasts."""
 DATABASES = {"default": env.db("DATABASE_URL")}
 DATABASES["default"] |= {
     "CONN_MAX_AGE": 0,
-    "OPTIONS": DATABASES["default"].get("OPTIONS", {}) | {"pool": {"min_size": 1, "max_size": 8, "timeout": 5}},
+    "OPTIONS": DATABASES["default"].get("OPTIONS", {}) | {"pool": POOL},
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -157,7 +160,7 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["webapp.api.throttles.Reads", "webapp.api.throttles.Writes"],
     "DEFAULT_METADATA_CLASS": None,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "webapp.api.problems.handle",
+    "EXCEPTION_HANDLER": "webapp.api.failures.handle",
 }
 API_RATES = {
     "read": env.str("API_READ_RATE", default="1200/min"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from django.contrib.auth.decorators import login_required
 from django.urls import URLPattern, URLResolver, include, path
 
 from webapp.api.views.document import Docs
@@ -11,7 +12,7 @@ from webapp.api.views.document import Docs
 ROOMS = ("teams", "experiments", "runs", "datasets", "results")
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("api/docs", Docs.as_view(), name="api-docs"),
+    path("api/docs", login_required(Docs.as_view()), name="api-docs"),
     path("api/v1/", include("webapp.api.urls")),
     *(path("", include(f"webapp.{room}.urls")) for room in ROOMS if find_spec(f"webapp.{room}.urls")),
 ]

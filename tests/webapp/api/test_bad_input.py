@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.webapp.api.callers import Api
-from webapp.experiments.models import Experiment
+from webapp.experiments.models import Arm, Experiment
+from webapp.runs.models import Run
 
 
 def refusal(response: Any) -> tuple[int, str]:
@@ -175,14 +176,18 @@ def test_text_is_kept_as_it_was_given(api: Api, request_body: dict[str, Any], te
     assert (read["title"], read["question"]) == (text, text)
 
 
-def test_a_number_that_is_not_finite_leaves_as_null(
-    api: Api, request_body: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_number_that_is_not_finite_leaves_as_null(api: Api, request_body: dict[str, Any]) -> None:
     code = api.post("experiments", request_body).json()["code"]
     run = api.get("runs").json()["items"][0]["code"]
-    from webapp.runs.models import Run
-
     Run.objects.filter(code=run).update(final_loss=float("nan"), joules=float("inf"))
     body = api.get(f"runs/{run}").content
     read = json.loads(body, parse_constant=pytest.fail)
     assert (read["experiment"], read["final_loss"], read["joules"]) == (code, None, None)
+
+
+def test_a_failure_tells_nothing_of_the_inside(api: Api, request_body: dict[str, Any]) -> None:
+    code = api.post("experiments", request_body).json()["code"]
+    Arm.objects.update(body={"batch_size": "unreadable"})
+    answer = api.get(f"experiments/{code}")
+    assert refusal(answer) == (500, "failure")
+    assert "unreadable" not in answer.content.decode()

@@ -8,6 +8,7 @@ from django.http import HttpResponseBase
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularSwaggerSplitView
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -30,6 +31,8 @@ class Docs(SpectacularSwaggerSplitView):
     """The document as a page to try it on."""
 
     url_name = "api:openapi"
+    template_name = "api/docs.html"
+    permission_classes = [IsAuthenticated]
 
 
 class Nowhere(APIView):
