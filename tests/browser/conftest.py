@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -25,7 +28,9 @@ PASSWORD = "a long enough secret"
 def chromium() -> Iterator[Browser]:
     """Headless; Django may be used beside Playwright's event loop, which runs in this thread."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    assert path, "the browser tests need chromium: apt-get install -y --no-install-recommends chromium fonts-dejavu-core"
+    assert path, (
+        "the browser tests need chromium: apt-get install -y --no-install-recommends chromium fonts-dejavu-core"
+    )
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
@@ -34,20 +39,22 @@ def chromium() -> Iterator[Browser]:
     del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
-@pytest.fixture(scope="session")
-def site(django_db_setup: None) -> Iterator[str]:
-    """The address of the web process."""
+def _environment() -> dict[str, str]:
+    """What makes a process of ours use the test database."""
     from django.db import connection
 
     database = connection.settings_dict
+    return os.environ | {"DATABASE_URL": f"postgres://{database['USER']}@:5432/{database['HOST']}/{database['NAME']}"}
+
+
+@pytest.fixture(scope="session")
+def site(django_db_setup: None) -> Iterator[str]:
+    """The address of the web process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = os.environ | {
-        "DATABASE_URL": f"postgres://{database['USER']}@:5432/{database['HOST']}/{database['NAME']}"
-    }
-    command = [sys.executable, "-m", "uvicorn", "webapp.asgi:application", "--port", str(port), "--log-level", "warning"]
-    server = subprocess.Popen(command, cwd=HERE, env=environment)
+        port = str(probe.getsockname()[1])
+    command = [sys.executable, "-m", "uvicorn", "webapp.asgi:application", "--port", port, "--log-level", "error"]
+    server = subprocess.Popen(command, cwd=HERE, env=_environment())
     address = f"http://127.0.0.1:{port}"
     try:
         _wait(f"{address}/health/", server)
@@ -55,6 +62,33 @@ def site(django_db_setup: None) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(20)
+
+
+@pytest.fixture
+def workers(transactional_db: None) -> Iterator[None]:
+    """The dispatcher and one CPU worker, brisk; both gone before the tables are emptied."""
+    pace = {"HEARTBEAT_SECONDS": "1", "REAP_SECONDS": "1", "DISPATCH_SECONDS": "0.5", "OMP_NUM_THREADS": "1"}
+    celery = [sys.executable, "-m", "celery", "-A"]
+    with tempfile.TemporaryDirectory() as home:
+        commands = (
+            [*celery, "webapp.celery", "worker", "-Q", "sweep", "-n", "sweep@browser", "--beat", "-s", f"{home}/beat"],
+            [*celery, "worker.app", "worker", "-Q", "cpu", "-n", "cpu-0@browser"],
+        )
+        with (Path(home) / "log").open("wb") as log:
+            processes = [
+                subprocess.Popen(
+                    [*command, "--pool", "solo"],
+                    cwd=HERE, env=_environment() | pace, stdout=log, stderr=log, start_new_session=True,
+                )
+                for command in commands
+            ]  # fmt: skip
+            yield
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait(60)
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # beat outlives its worker
 
 
 def _wait(url: str, server: subprocess.Popen[bytes]) -> None:

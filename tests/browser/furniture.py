@@ -12,6 +12,7 @@ from training.records import Purpose
 from training.spec import Budget, RunSpec
 from webapp.datasets.models import Dataset
 from webapp.experiments import services
+from webapp.experiments.models import Experiment
 from webapp.runs import lifecycle, port
 from webapp.runs.models import CostLine, Point, Run, Series, Worker
 from webapp.teams.models import Project
@@ -40,7 +41,7 @@ def pages() -> dict[str, str]:
     }
 
 
-def _experiment(user: User, project: Project) -> services.Experiment:
+def _experiment(user: User, project: Project) -> Experiment:
     est = (catalog.card("est").presets or {})["est-gpt2"]
     return services.launch(
         project=project,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,7 +40,14 @@ class Visitor:
         self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         self.page.set_viewport_size({"width": width, "height": 900})
         self.page.goto(path)
-        self.page.wait_for_function("[...document.querySelectorAll('.chart')].every(c => c.querySelector('svg'))")
+        self.wait_until("[...document.querySelectorAll('.chart')].every(chart => chart.querySelector('svg'))")
+
+    def wait_until(self, expression: str, seconds: float = 20.0) -> None:
+        """Wait for a JavaScript expression, asked from outside: the page's policy lets nothing be evaluated inside."""
+        end = time.monotonic() + seconds
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < end, expression
+            self.page.wait_for_timeout(50)
 
     def photograph(self, name: str) -> None:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)

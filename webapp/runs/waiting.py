@@ -23,7 +23,7 @@ class Slot:
 
     @property
     def heard(self) -> bool:
-        return self.silent < settings.LEASE_SECONDS
+        return self.silent < float(settings.LEASE_SECONDS)
 
 
 def in_claim_order(runs: RunQuerySet) -> RunQuerySet:
