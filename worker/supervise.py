@@ -90,8 +90,8 @@ class Watch:
     def until_it_ends(self) -> None:
         try:
             while self.trainer.poll() is None:
-                self._listen(0.1)
                 self._beat()
+                self._listen(0.1)  # after a beat, which may have waited long for the database
                 self._judge_time()
             self._listen(0.0)
         finally:

@@ -74,12 +74,11 @@ def end(lease: Lease, outbox: Outbox, train: Callable[[], None]) -> None:
     from training.data.check import DataError
     from training.lab import Cancelled, Diverged
     from webapp.runs import port
-    from webapp.runs.models import State
 
     def failed(kind: str, text: str) -> None:
         log.error("%s: %s", kind, text)
         outbox.flush()
-        insist(lambda: port.finish(lease, port.Ending(State.FAILED, kind, text)))
+        insist(lambda: port.finish(lease, port.Ending(port.State.FAILED, kind, text)))
 
     try:
         train()
@@ -151,13 +150,12 @@ def build(lease: Lease, outbox: Outbox, lifeline: LifeLine, job: Job) -> Lab:
 def settle(lease: Lease, outbox: Outbox, lab: Lab, outcome: Outcome) -> None:
     """Score the finished model, keep its weights, and reach the terminal state."""
     from webapp.runs import port
-    from webapp.runs.models import State
 
     scores = lab.score(outcome)
     weights = keep(lease, outcome.model)
     outbox.flush()
     held_out = next((score.value for score in scores if score.task == "validation"), None)
-    ending = port.Ending(State.SUCCEEDED, "", "", scores, weights, held_out, lab.peak_bytes)
+    ending = port.Ending(port.State.SUCCEEDED, "", "", scores, weights, held_out, lab.peak_bytes)
     log.info("%s", insist(lambda: port.finish(lease, ending)))
 
 

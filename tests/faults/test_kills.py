@@ -105,7 +105,8 @@ def test_postgres_away_for_longer_than_a_lease_loses_no_point(stack: Stack, undi
     stack.postgres.stop()
     time.sleep(4.0)
     stack.postgres.start()
-    finish_as_undisturbed(stack, run, undisturbed)
+    assert finish_as_undisturbed(stack, run, undisturbed) == 0
+    assert stack.run(run, "attempt") == 1
 
 
 def test_an_emptied_redis_loses_no_run(stack: Stack, undisturbed: dict[str, Any]) -> None:

@@ -12,8 +12,8 @@ from tests.faults.test_kills import finish_as_undisturbed, training
 def test_a_cancelled_run_stops_within_a_heartbeat_and_a_step(stack: Stack) -> None:
     run = training(stack)
     stack.ask("cancel", run)
-    stack.until_state(run, "cancelled", seconds=3)
-    assert not stack.has_trainer(run)
+    stack.until_state(run, "cancelled", seconds=5)
+    stack.until(lambda: not stack.has_trainer(run), seconds=5)
 
 
 def test_a_paused_run_frees_its_worker_and_goes_on_where_it_was(stack: Stack, undisturbed: dict[str, Any]) -> None:
