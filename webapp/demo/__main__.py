@@ -74,10 +74,8 @@ def programs(home: Home, host: str, port: int) -> list[Child]:
     for slot in slots:
         commands[slot] = [*celery, "worker.app", "worker", "-Q", "cpu", "-n", f"{slot}@%h", "--pool", "solo", *plain]
     commands["beat"] = [*celery, "webapp.celery", "beat", "-s", str(home.state / "beat"), "--pidfile", ""]
-    return [
-        Child(name, command, home.logs / f"{name}.log", {"SLOT": name} if name in slots else {})
-        for name, command in commands.items()
-    ]
+    own = {"web": {"DATABASE_POOL": "true"}, **{slot: {"SLOT": slot} for slot in slots}}
+    return [Child(name, line, home.logs / f"{name}.log", own.get(name, {})) for name, line in commands.items()]
 
 
 def await_site(fleet: Fleet, host: str, port: int) -> None:

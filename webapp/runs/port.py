@@ -21,6 +21,8 @@ from webapp.datasets.models import Dataset
 from webapp.runs import metrics, queue, statements, sweep
 from webapp.runs import models as tables
 
+State = tables.State
+
 
 class Fenced(Exception):
     """Another attempt holds the run now: stop and write nothing."""
