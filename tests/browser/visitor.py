@@ -30,7 +30,7 @@ class Visitor:
 
     def sign_in(self) -> None:
         self.page.goto("/sign-in/")
-        self.page.get_by_label("Username").fill(self.username)
+        self.page.get_by_label("User name").fill(self.username)
         self.page.get_by_label("Password").fill(self.password)
         self.page.get_by_role("button", name="Sign in").click()
         self.page.wait_for_url(f"{self.site}/")

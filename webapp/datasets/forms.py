@@ -22,7 +22,7 @@ class UploadForm(forms.Form):
     facts: TextFacts
 
     def __init__(self, data: Any = None, files: Any = None, *, projects: Any) -> None:
-        super().__init__(data, files, label_suffix="")
+        super().__init__(data, files)
         self.fields["project"].queryset = projects  # type: ignore[attr-defined]
 
     def clean_file(self) -> UploadedFile[bytes]:

@@ -65,7 +65,7 @@ class ExperimentForm(forms.Form):
     )
 
     def __init__(self, data: Any = None, *, projects: Any, initial: Any = None) -> None:
-        super().__init__(data, initial=initial, label_suffix="")
+        super().__init__(data, initial=initial)
         self.paths = [path for path, _ in leaves(RunSpec) if path.split(".")[0] not in (*APART, "budget")]
         self.arms: list[ArmRequest] = []
         self.method_errors: dict[str, list[str]] = {}

@@ -18,6 +18,11 @@ function place(phase, name) {
   if (places.has(key)) return places.get(key);
   const chart = charts.find((c) => c.dataset.match.split(" ").some((match) => name.startsWith(match)));
   if (!chart) return null;
+  const card = chart.closest(".card");
+  if (card.hidden) {
+    card.hidden = false;
+    for (const each of charts) Plotly.Plots.resize(each);
+  }
   const trace = chart.figure.data.length;
   chart.figure.data.push({ name: phase === "train" ? name : `${phase}: ${name}`, x: [], y: [], meta: { arm: name === "train/loss" ? 0 : trace + (chart === charts[1] ? 1 : 0) } });
   draw(chart, chart.figure);
@@ -53,6 +58,7 @@ function take(change) {
   cursor = change.seq;
   find("progress").value = change.progress;
   find("where").textContent = `step ${change.step}${change.phase ? ` · ${change.phase}` : ""} · ${Math.round(100 * change.progress)}%`;
+  if (change.attempt) attempted(change.attempt);
   if (change.state === state) return;
   state = change.state;
   find("state").textContent = state;
@@ -101,8 +107,7 @@ addEventListener("pagehide", stop);
 let logged = 0;
 async function tail() {
   const attempt = find("attempt");
-  if (!attempt) return;
-  if (!document.hidden && find("follow").checked) {
+  if (attempt.value && !document.hidden && find("follow").checked) {
     const from = logged ? `?after=${logged}` : "";
     const answer = await fetch(attempt.dataset.log.replace("/0/log", `/${attempt.value}/log`) + from).catch(() => null);
     if (answer?.ok) {
@@ -116,7 +121,20 @@ async function tail() {
   }
   if (!TERMINAL.includes(state)) setTimeout(tail, 2000);
 }
-find("attempt")?.addEventListener("change", () => { logged = 0; find("log").textContent = ""; if (TERMINAL.includes(state)) tail(); });
+function turn() {
+  logged = 0;
+  find("log").textContent = "";
+  if (TERMINAL.includes(state)) tail();
+}
+
+/** A new attempt has a new log; whoever follows is taken there. */
+function attempted(number) {
+  const choice = find("attempt");
+  if ([...choice.options].some((option) => Number(option.value) === number)) return;
+  choice.prepend(new Option(number, number));
+  if (find("follow").checked || choice.options.length === 1) { choice.value = number; turn(); }
+}
+find("attempt").addEventListener("change", turn);
 
 clear();
 listen();
