@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from django.contrib.auth.decorators import login_required
 from django.urls import URLPattern, URLResolver, include, path
 
@@ -14,5 +12,5 @@ ROOMS = ("teams", "experiments", "runs", "datasets", "results")
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/docs", login_required(Docs.as_view()), name="api-docs"),
     path("api/v1/", include("webapp.api.urls")),
-    *(path("", include(f"webapp.{room}.urls")) for room in ROOMS if find_spec(f"webapp.{room}.urls")),
+    *(path("", include(f"webapp.{room}.urls")) for room in ROOMS),
 ]
