@@ -198,3 +198,12 @@ QUEUE_SHOWN = env.int("QUEUE_SHOWN", default=200)
 DATASET_MAX_BYTES = env.int("DATASET_MAX_BYTES", default=1024**3)
 """Largest text that a person may upload."""
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    "loggers": {"django": {"handlers": [], "level": "WARNING", "propagate": True}},
+}
+"""Everything worth knowing goes to standard error; whoever runs the process keeps it."""

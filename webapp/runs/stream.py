@@ -17,7 +17,7 @@ import redis
 import redis.asyncio
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import Error, connection
+from django.db import Error, connection, connections
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
@@ -116,14 +116,17 @@ def _cursor(request: HttpRequest) -> int:
     return int(given) if given.isascii() and given.isdigit() and len(given) < 19 else 0
 
 
-def _run_id(user: Any, code: str) -> int:
-    return int(get_object_or_404(Run.objects.for_user(user), code=code).pk)
+def _run_id(request: HttpRequest, code: str) -> int:
+    """The run, for its members."""
+    return int(get_object_or_404(Run.objects.for_user(request.user), code=code).pk)
 
 
 @require_GET
 async def events(request: HttpRequest, code: str) -> HttpResponseBase:
     """The run's changes as server-sent events; `id` is the event number, and reconnecting continues after it."""
-    run_id = await _ask(_run_id, await request.auser(), code)
+    # Sign-in was read in this request's thread: give that connection back, or viewers hold the whole pool.
+    await sync_to_async(connections.close_all)()
+    run_id = await _ask(_run_id, request, code)
     if _reader().streams >= MOST_STREAMS:
         return HttpResponse("too many viewers", status=503, headers={"Retry-After": str(random.randint(2, 10))})
     headers = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
@@ -173,13 +176,13 @@ def _event(change: dict[str, Any]) -> bytes:
 @require_GET
 def points(request: HttpRequest, code: str) -> JsonResponse:
     """The same changes by `?after=`, for pages without a stream and for programs."""
-    return JsonResponse(selectors.delta(_run_id(request.user, code), _cursor(request)))
+    return JsonResponse(selectors.delta(_run_id(request, code), _cursor(request)))
 
 
 @require_GET
 def log(request: HttpRequest, code: str, attempt: int) -> JsonResponse:
     """The log of an attempt from byte `?after=`, or its last 64 KiB: `text`, and `next` to go on from."""
-    found = Attempt.objects.filter(run_id=_run_id(request.user, code), n=attempt).select_related("run").first()
+    found = Attempt.objects.filter(run_id=_run_id(request, code), n=attempt).select_related("run").first()
     if found is None or not found.log.exists():
         raise Http404
     size = found.log.stat().st_size
