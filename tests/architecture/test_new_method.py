@@ -134,10 +134,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def passed(folder: Path, *tests: str | Path) -> str:
-    """Run tests about the toy, with the toy in the catalogue; their output, asserted green."""
+    """Run tests about the toy, with the toy in the catalogue and servers of their own; their output, asserted green."""
+    own = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--rootdir", ROOT, "-vv", *tests, "-k", "shrunk"],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": f"{folder}:{ROOT}"}, capture_output=True, text=True, check=False,
+        cwd=ROOT, env={**own, "PYTHONPATH": f"{folder}:{ROOT}"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr
     return done.stdout

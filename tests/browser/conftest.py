@@ -24,9 +24,9 @@ HERE = Path(__file__).resolve().parents[2]
 PASSWORD = "a long enough secret"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """Headless; Django may be used beside Playwright's event loop, which runs in this thread."""
+    """Headless; Django may be used beside Playwright's event loop, which runs in this thread while browser tests do."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium")
     assert path, (
         "the browser tests need chromium: apt-get install -y --no-install-recommends chromium fonts-dejavu-core"
