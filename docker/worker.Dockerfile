@@ -12,6 +12,8 @@ COPY requirements.txt ./
 RUN sed '/^# --- development ---/,$d' requirements.txt > requirements-worker.txt \
     && pip install --no-cache-dir -r requirements-worker.txt
 
+ARG REVISION=unknown
+ENV FLOPWISE_REVISION=$REVISION
 COPY manage.py ./
 COPY training training
 COPY webapp webapp

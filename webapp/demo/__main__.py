@@ -60,7 +60,7 @@ def serve(home: Home, fleet: Fleet, host: str) -> None:
 
 
 def programs(home: Home, host: str, port: int) -> list[Child]:
-    """Web, the sweeper of the periodic jobs, beat, and a worker per core, to which its slot gives one thread."""
+    """Web, the sweeper of the periodic jobs, beat, and a worker per core, which trains on one thread."""
     celery = [sys.executable, "-m", "celery", "-A"]
     plain = ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
     commands = {
@@ -74,7 +74,7 @@ def programs(home: Home, host: str, port: int) -> list[Child]:
     for slot in slots:
         commands[slot] = [*celery, "worker.app", "worker", "-Q", "cpu", "-n", f"{slot}@%h", "--pool", "solo", *plain]
     commands["beat"] = [*celery, "webapp.celery", "beat", "-s", str(home.state / "beat"), "--pidfile", ""]
-    own = {"web": {"DATABASE_POOL": "true"}, **{slot: {"SLOT": slot} for slot in slots}}
+    own = {"web": {"DATABASE_POOL": "true"}}
     return [Child(name, line, home.logs / f"{name}.log", own.get(name, {})) for name, line in commands.items()]
 
 

@@ -56,8 +56,8 @@ def test_child_that_will_not_end_is_killed_after_its_grace(tmp_path: Path) -> No
 
 
 def test_child_gets_its_own_environment(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "import os; print(os.environ['SLOT'])"]
-    child = Child("slot", command, tmp_path / "log", {"SLOT": "cpu-1"})
+    command = [sys.executable, "-c", "import os; print(os.environ['PLACE'])"]
+    child = Child("slot", command, tmp_path / "log", {"PLACE": "cpu-1"})
     child.start()
     assert until(lambda: tail(child.log) == "cpu-1")
 
