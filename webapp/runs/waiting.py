@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db.models import Count, OuterRef, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Case, Count, When
 from django.utils import timezone
 
 from webapp.runs import selectors
@@ -28,15 +27,11 @@ class Slot:
 
 def in_claim_order(runs: RunQuerySet) -> RunQuerySet:
     """Queued runs as workers would claim them: priority, the project with the fewest running runs, age."""
-    busy = (
-        Run.objects.filter(state__in=ACTIVE, arm__experiment__project=OuterRef("arm__experiment__project"))
-        .values("arm__experiment__project")
-        .annotate(running=Count("pk"))
-        .values("running")
-    )
+    project = "arm__experiment__project"
+    busy = Run.objects.filter(state__in=ACTIVE).values_list(project).annotate(Count("pk")).order_by()
     return (
         runs.filter(state=State.QUEUED)
-        .annotate(beside=Coalesce(Subquery(busy), 0))
+        .annotate(beside=Case(*(When(**{project: key}, then=running) for key, running in busy), default=0))
         .order_by("-priority", "beside", "pk")
         .select_related("arm__experiment__project")
     )
