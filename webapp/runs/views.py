@@ -81,6 +81,7 @@ def run(request: HttpRequest, code: str) -> HttpResponse:
         "checkpoints": found.artifacts.filter(kind="checkpoint").order_by("-event"),
         "weights": weights,
         "files": downloads.files(weights) if weights else [],
+        "environment": {name: value for name, value in found.environment.items() if name not in ("spec", "seed")},
     }
     if "HX-Request" in request.headers:
         return render(request, "runs/_facts.html", context)

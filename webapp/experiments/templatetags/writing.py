@@ -27,6 +27,12 @@ def duration(seconds: float | None) -> str:
 
 
 @register.filter
+def significant(value: float | None) -> str:
+    """Four significant digits; a dash for nothing."""
+    return notation.NONE if value is None else f"{value:,.4g}" if abs(value) < 1e5 else f"{value:.3e}"
+
+
+@register.filter
 def percent(share: float) -> str:
     """A share as a whole percentage."""
     return f"{100 * share:.0f}%"
