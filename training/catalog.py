@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import training.methods
 from training.knobs import Knobs
 from training.models.shape import Shape
+from training.reproduction import Reproduction
 
 if TYPE_CHECKING:
     from training.lab import Lab
@@ -56,6 +57,8 @@ class Card:
     """What a person should know before trusting the presets."""
     program: bool = True
     """Whether the method owns the phase structure; two such methods cannot share an arm."""
+    reproduction: Reproduction | None = None
+    """The experiment that checks the claims; `python -m benchmarks.replicate` runs it."""
     name: str = ""
     text: str = ""
 

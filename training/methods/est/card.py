@@ -49,6 +49,7 @@ from pydantic import Field, model_validator
 from training.catalog import Card, Claim, Stage
 from training.knobs import Knobs
 from training.models.shape import Shape
+from training.reproduction import Bar, Measured, Reproduction, Variant
 
 STAGES = ("heads, neurons and layers", "heads and neurons", "whole network")
 
@@ -173,6 +174,62 @@ PRESETS = {
     "est-tinyllama": EstKnobs(stage1=1 / 6, stage2=1 / 4),
 }
 
+SWITCHES = (1 / 6, 5 / 12)
+"""Where stages 2 and 3 begin in the reproduction, which trains with the preset `est-tinyllama`."""
+WINDOW = 1 / 24
+"""Share of the run within which a larger network must show in the loss: one evaluation on."""
+
+
+def _least_drop(measured: Measured) -> float:
+    """The smaller of the falls of EST's loss right after its switches, in nats."""
+    return min(measured.loss_at("EST", at) - measured.loss_at("EST", at + WINDOW) for at in SWITCHES)
+
+
+def _worse_or_jumps(measured: Measured) -> float:
+    """How much worse training without the factors ends, or how far its loss jumps at a switch; the larger, in nats."""
+    arm = "EST without scaling"
+    jumps = [measured.loss_at(arm, at + WINDOW) - measured.loss_at(arm, at) for at in SWITCHES]
+    return max(measured.gap(arm, "EST").mean, *jumps)
+
+
+REPRODUCTION = Reproduction(
+    spec={"data": {"context": 64}, "model": {"preset": "gpt2-tiny"}, "budget": {"steps": 480}, "eval_points": 24},
+    arms=(
+        Variant("Dense"),
+        Variant("EST", {"methods": ["est"], "knobs": {"est": PRESETS["est-tinyllama"]}}),
+        Variant("Dense, equal FLOPs", flops_of="EST"),
+        Variant("EST without scaling", {"methods": ["est"], "knobs": {"est": {"inverse_scale": False}}}),
+        Variant("EST, half to the end", {"methods": ["est"], "knobs": {"est": {"stage1": 0, "stage2": 1}}}),
+    ),
+    judged="EST",
+    bars=(
+        Bar(
+            "the blocks execute at most 0.76 of what dense training executes",
+            lambda measured: measured.block_flops("EST") / measured.block_flops("Dense"),
+            at_most=0.76,
+        ),
+        Bar(
+            "the final loss is at most 0.03 nats above dense training of as many steps",
+            lambda measured: measured.gap("EST", "Dense").mean,
+            at_most=0.03,
+        ),
+        Bar(
+            "the final loss is at most 0.01 nats above dense training of as many FLOPs, fully decayed",
+            lambda measured: measured.gap("EST", "Dense, equal FLOPs").mean,
+            at_most=0.01,
+        ),
+        Bar(
+            "the loss falls by 0.05 nats or more within a 24th of the run after each switch", _least_drop, at_least=0.05
+        ),
+        Bar("without scaling it ends no better, or its loss jumps at a switch", _worse_or_jumps, at_least=0.0),
+        Bar(
+            "half of the heads and neurons to the end is clearly worse: the interval of the difference is above 0",
+            lambda measured: measured.gap("EST, half to the end", "EST").low,
+            at_least=0.0,
+        ),
+    ),
+)
+
 CARD = Card(
     title="Evolving Subnetwork Training",
     family="growing model",
@@ -202,4 +259,5 @@ CARD = Card(
     stages=stages,
     presets={**PRESETS},
     presets_note="match the published saving, counted on the blocks; their boundaries are not confirmed",
+    reproduction=REPRODUCTION,
 )

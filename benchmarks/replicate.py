@@ -1,0 +1,98 @@
+"""Runs what methods' cards ask for, with real servers, workers and comparison, and writes `evidence.json` beside them.
+
+    python -m benchmarks.replicate est              # about 15 minutes on two idle cores
+    python -m benchmarks.replicate --all --small    # every card whose reproduction is small
+
+It shares its state with the demo, in `var/`. An experiment that is there already goes on or is read again; `--again`
+launches a new one. Wall times depend on what else the machine does; FLOPs and losses do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from training import catalog
+from training.catalog import Card
+from webapp.demo.__main__ import prepare, programs, serve
+from webapp.demo.embedded import ServerFailed
+from webapp.demo.home import Home, Occupied
+from webapp.demo.processes import Fallen, Fleet
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+HOST = "127.0.0.1"
+
+
+def options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("methods", nargs="*", metavar="method", help="names of methods")
+    parser.add_argument("--all", action="store_true", help="every method whose card asks for a reproduction")
+    parser.add_argument("--small", action="store_true", help="only reproductions for two CPU cores")
+    parser.add_argument("--again", action="store_true", help="launch new experiments")
+    asked = parser.parse_args(arguments)
+    if unknown := set(asked.methods) - set(catalog.names()):
+        parser.error(f"no method {', '.join(sorted(unknown))}; there are {', '.join(catalog.names())}")
+    if not chosen(asked):
+        parser.error("no card among these asks for a reproduction")
+    return asked
+
+
+def chosen(asked: argparse.Namespace) -> list[Card]:
+    """The cards to replicate: those that ask for it, at the wanted scale."""
+    cards = [catalog.card(name) for name in (catalog.names() if asked.all else asked.methods)]
+    return [
+        card
+        for card in cards
+        if card.reproduction is not None and (card.reproduction.scale == "small" or not asked.small)
+    ]
+
+
+def replicate(asked: argparse.Namespace, home: Home, fleet: Fleet) -> int:
+    """Run or read every chosen reproduction; 1 if a run failed."""
+    serve(home, fleet, HOST)
+    prepare()
+    from webapp.demo import content, watch
+
+    screen, username = watch.Screen(), content.login(home).username
+    fleet.say = screen.say
+    for child in programs(home, HOST, 0):
+        if child.name != "web":
+            fleet.start(child)
+    failed = 0
+    for card in chosen(asked):
+        failed |= one(card, username, fleet, screen=screen, again=asked.again)
+    return failed
+
+
+def one(card: Card, username: str, fleet: Fleet, *, screen: object, again: bool) -> int:
+    from django.contrib.auth import get_user_model
+
+    from webapp.demo import content, watch
+    from webapp.experiments import replication
+    from webapp.experiments.models import Experiment
+
+    assert isinstance(screen, watch.Screen)
+    kept = Experiment.objects.filter(project=content.project(), title=replication.title(card)).order_by("-id").first()
+    owner = get_user_model().objects.get(username=username)
+    experiment = kept if kept and not again else replication.launch(card, project=content.project(), owner=owner)
+    return watch.follow(experiment, fleet, screen, until_done=True)
+
+
+def main(arguments: list[str]) -> int:
+    asked = options(arguments)
+    fleet = Fleet(lambda text: print(text, flush=True))
+    try:
+        home = Home(CHECKOUT)
+        with home.lock():
+            try:
+                return replicate(asked, home, fleet)
+            finally:
+                fleet.stop()
+    except (ServerFailed, Occupied, Fallen) as failure:
+        fleet.say(str(failure))
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
