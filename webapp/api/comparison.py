@@ -1,4 +1,4 @@
-"""The shape of the comparison that `results.tables.comparison_json` writes."""
+"""The shape of the comparison that `results.summary.comparison_json` writes."""
 
 from __future__ import annotations
 
@@ -29,13 +29,34 @@ class IntervalAnswer(BaseModel):
 
 
 class EstimateAnswer(BaseModel):
-    """A share (savings) or a difference in nats; `bound` says that the value is only a limit."""
+    """A share (savings) or a difference in nats; `bound` says that the value is only a limit.
+
+    `p` is two-sided, of the paired t-test, before any correction; `spread` is the standard deviation over seeds of
+    what was tested, for savings the log cost ratio.
+    """
 
     value: float | None
     n: int
     interval: IntervalAnswer | None
     bound: Literal["", "at least", "at most"]
     note: str
+    p: float | None
+    spread: float | None
+
+
+class EvidenceAnswer(BaseModel):
+    """A p-value, and what Holm's correction makes of it among the `family` claims made together."""
+
+    p: float
+    corrected: float
+    family: int
+
+
+class HintAnswer(BaseModel):
+    """This many more seeds would settle this difference at 80 % power; null: more than 100."""
+
+    seeds: int | None
+    difference: float
 
 
 class TargetAnswer(EstimateAnswer):
@@ -51,6 +72,7 @@ class BudgetAnswer(BaseModel):
     kind: str
     saving: EstimateAnswer
     loss: EstimateAnswer
+    by_unit: dict[Unit, EstimateAnswer]
 
 
 class SeedAnswer(BaseModel):
@@ -92,7 +114,7 @@ class ComparedArm(BaseModel):
 
 
 class FindingAnswer(BaseModel):
-    """What is said about one arm against the baseline, in executed FLOPs."""
+    """What is said about one arm against the baseline, in executed FLOPs; no saving where it is unmatched."""
 
     arm: Code
     unit: Unit
@@ -102,8 +124,20 @@ class FindingAnswer(BaseModel):
     missing_baselines: list[str]
     at_equal_loss: list[TargetAnswer]
     at_equal_budget: BudgetAnswer | None
+    evidence: EvidenceAnswer | None
+    more_seeds: HintAnswer | None
     loss_at_equal_flops: EstimateAnswer | None
     downstream: MeanAnswer | None
+
+
+class ContestAnswer(BaseModel):
+    """Two methods against each other at the headline target: what `arm` saves of the cost of `against`."""
+
+    arm: Code
+    against: Code
+    saving: EstimateAnswer
+    evidence: EvidenceAnswer
+    more_seeds: HintAnswer | None
 
 
 class ComparisonAnswer(BaseModel):
@@ -115,3 +149,4 @@ class ComparisonAnswer(BaseModel):
     baseline: Code | None
     arms: list[ComparedArm]
     findings: list[FindingAnswer]
+    contests: list[ContestAnswer]

@@ -22,6 +22,12 @@ class Unit(StrEnum):
     TOKENS = "tokens"
     STEPS = "steps"
     SECONDS = "seconds"
+    JOULES = "joules"
+
+    @property
+    def accrues(self) -> bool:
+        """Whether evaluations tell it along the way; joules are only known for whole runs."""
+        return self is not Unit.JOULES
 
     @property
     def label(self) -> str:
@@ -31,6 +37,7 @@ class Unit(StrEnum):
             Unit.TOKENS: "tokens",
             Unit.STEPS: "steps",
             Unit.SECONDS: "wall time",
+            Unit.JOULES: "energy",
         }[self]
 
 
@@ -66,6 +73,7 @@ class SeedRun:
     state: str
     evaluations: tuple[Evaluation, ...] = ()
     lines: tuple[Line, ...] = ()
+    joules: float | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -81,8 +89,10 @@ class SeedRun:
         ratios = {line.effective / line.executed for line in self.lines if _training(line) and line.executed > 0}
         return next(iter(ratios)) if ratios and max(ratios) - min(ratios) < 1e-9 else None
 
-    def total(self, unit: Unit) -> float:
-        """Training cost: `eval`, `adapt` and `redone` are left out."""
+    def total(self, unit: Unit) -> float | None:
+        """Training cost: `eval`, `adapt` and `redone` are left out, but from joules, which a device has only in all."""
+        if unit is Unit.JOULES:
+            return self.joules
         if unit is Unit.STEPS:
             return float(self.evaluations[-1].steps) if self.evaluations else 0.0
         return float(sum(getattr(line, unit.value) for line in self.lines if _training(line)))
@@ -93,6 +103,8 @@ class SeedRun:
 
     def curve(self, unit: Unit) -> Curve | None:
         """Evaluations against this unit; None if the points do not tell it."""
+        if not unit.accrues:
+            return None
         if unit is Unit.EFFECTIVE:
             effective = [self.effective(evaluation) for evaluation in self.evaluations]
             costs = [cost for cost in effective if cost is not None]

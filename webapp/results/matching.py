@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from training.spec import RunSpec
+from training.spec import OptimSpec, RunSpec
 from webapp.results.comparison import ArmResult, SeedRun, Unit
 from webapp.results.statistics import FEWEST
 
 NEAR = 0.02
 """How far two FLOP totals may differ and still count as the same budget, or a bill and its curve as agreeing."""
+LOW = 0.1
+"""Share of the peak rate at which a schedule has decayed: Hoffmann et al. (2022) end there."""
+COOLDOWN = 0.1
+"""Least share of the budget in which a plateau (WSD) decays: shorter ones end higher (Haegele et al., 2024)."""
 SETTING = {
     "task": "the task",
     "data": "the data",
@@ -41,6 +45,20 @@ def same_flops(ours: ArmResult, theirs: ArmResult) -> bool:
     return abs(a - b) <= NEAR * max(a, b)
 
 
+def decays(optim: OptimSpec) -> bool:
+    """Whether the learning rate comes down in full; a run that ends above that could have ended lower."""
+    return optim.floor <= LOW and (optim.schedule != "wsd" or optim.decay >= COOLDOWN)
+
+
+def stopped(arm: ArmResult) -> tuple[SeedRun, ...]:
+    """Finished runs that did not spend their budget: their last loss is not that of a decayed learning rate."""
+    budget = arm.spec.budget
+    unit = Unit.STEPS if budget.steps else Unit.TOKENS if budget.tokens else Unit.EXECUTED
+    planned = float(budget.steps or budget.tokens or budget.flops or 0)
+    step = planned / arm.spec.steps()
+    return tuple(run for run in arm.finished if (run.total(unit) or 0.0) < planned - max(step, NEAR * planned))
+
+
 def problems(arm: ArmResult, baseline: ArmResult | None) -> tuple[str, ...]:
     """Why this arm has no matched baseline; empty when it has one."""
     if baseline is None:
@@ -49,7 +67,12 @@ def problems(arm: ArmResult, baseline: ArmResult | None) -> tuple[str, ...]:
     if different := setting_differences(arm.spec, baseline.spec):
         found.append(f"{_listed(different)} not the same in both arms")
     if not (same_steps(arm, baseline) or same_flops(arm, baseline)):
-        found.append("the baseline has neither the arm's number of steps nor its FLOPs")
+        found.append(_unequal(arm.spec.steps(), baseline.spec.steps()))
+    if not decays(baseline.spec.optim):
+        found.append("the baseline's learning rate does not decay in full")
+    for name, side in (("the baseline", baseline), ("the arm", arm)):
+        if cut := len(stopped(side)):
+            found.append(f"{_runs(cut)} of {name} stopped before the end of the budget")
     shared = {run.seed for run in arm.finished} & {run.seed for run in baseline.finished}
     if len(shared) < FEWEST:
         found.append(f"{_seeds(len(shared))} finished in both arms, {FEWEST} needed")
@@ -74,12 +97,18 @@ def flops_twin(arm: ArmResult, arms: Sequence[ArmResult]) -> ArmResult | None:
 
 def _dense_twins(arm: ArmResult, arms: Sequence[ArmResult]) -> list[ArmResult]:
     others = [other for other in arms if other.is_dense and other.code != arm.code]
-    return [other for other in others if not setting_differences(arm.spec, other.spec)]
+    fair = [other for other in others if decays(other.spec.optim) and not stopped(other)]
+    return [other for other in fair if not setting_differences(arm.spec, other.spec)]
+
+
+def _unequal(ours: int, theirs: int) -> str:
+    text = "the baseline has neither the arm's number of steps nor its FLOPs"
+    return f"{text}: it was cut short at {theirs:,} of {ours:,} steps" if theirs < ours else text
 
 
 def _billed(run: SeedRun) -> bool:
     """Whether the bill's training FLOPs are there and agree with the curve's running total."""
-    billed, drawn = run.total(Unit.EXECUTED), run.evaluations[-1].executed if run.evaluations else 0.0
+    billed, drawn = run.total(Unit.EXECUTED) or 0.0, run.evaluations[-1].executed if run.evaluations else 0.0
     return billed > 0 and abs(billed - drawn) <= NEAR * billed
 
 

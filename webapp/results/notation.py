@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from webapp.results.comparison import Mean, TestScore, Unit
-from webapp.results.statistics import Estimate, Interval
+from webapp.results.statistics import MOST, Estimate, Hint, Interval
 
 PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 NONE = "–"
+WITHHELD = "withheld"
+"""In place of a saving whose comparison is unmatched."""
 
 
 def quantity(value: float, unit: Unit) -> str:
@@ -15,7 +17,7 @@ def quantity(value: float, unit: Unit) -> str:
         return duration(value)
     if unit is Unit.STEPS:
         return f"{value:,.0f}"
-    return si(value, "FLOP" if unit in (Unit.EXECUTED, Unit.EFFECTIVE) else "")
+    return si(value, {Unit.EXECUTED: "FLOP", Unit.EFFECTIVE: "FLOP", Unit.JOULES: "J"}.get(unit, ""))
 
 
 def si(value: float, unit: str) -> str:
@@ -69,6 +71,19 @@ def nats(estimate: Estimate | None) -> str:
     if estimate is None or estimate.value is None:
         return NONE
     return f"{_minus(estimate.value, '+.3f')}{_brackets(estimate.interval, 1, '.3f')}" + _noted(estimate)
+
+
+def p_value(p: float) -> str:
+    return "below 0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def more_seeds(hint: Hint | None) -> str:
+    """`About 4 more seeds`."""
+    if hint is None:
+        return NONE
+    if hint.seeds is None:
+        return f"More than {MOST} more seeds"
+    return f"About {hint.seeds} more {'seed' if hint.seeds == 1 else 'seeds'}"
 
 
 def _noted(estimate: Estimate) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -11,8 +12,20 @@ from training import catalog
 from webapp.results import matching
 from webapp.results.comparison import ArmResult, Comparison, Mean, TestScore, Unit
 from webapp.results.curves import Curve, Target, cost_to_reach, targets
-from webapp.results.statistics import Estimate, paired_difference, paired_saving, saving_at
-from webapp.results.verdict import Judgement, judge
+from webapp.results.statistics import (
+    Estimate,
+    Evidence,
+    Hint,
+    hint,
+    paired_difference,
+    paired_saving,
+    saving_at,
+    weigh,
+)
+from webapp.results.verdict import Judgement, Verdict, judge
+
+UNKNOWN = Estimate(None, 0, note="no target loss")
+AtLoss = tuple[tuple[Target, Estimate], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,30 +35,69 @@ class EqualBudget:
     kind: str
     saving: Estimate
     loss: Estimate
+    by_unit: Mapping[Unit, Estimate]
+    """The saving in every unit that the runs were billed in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """All that is said about one arm, in one unit of cost."""
+    """All that is said about one arm, in one unit of cost. Without a fair match nothing is said of savings."""
 
     arm: ArmResult
     unit: Unit
-    at_loss: tuple[tuple[Target, Estimate], ...]
+    at_loss: AtLoss
     budget: EqualBudget | None
     downstream: Mean | None
     judgement: Judgement
     missing: tuple[str, ...]
     at_flops: Estimate | None = None
     """Final loss less that of the dense arm with as many FLOPs and its own decay, in nats; None without one."""
+    evidence: Evidence | None = None
+    hint: Hint | None = None
 
     @property
     def headline(self) -> tuple[Target, Estimate] | None:
         return self.at_loss[0] if self.at_loss and self.at_loss[0][0].share == 1.0 else None
 
+    @property
+    def matched(self) -> bool:
+        return self.judgement.verdict is not Verdict.UNMATCHED
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Two methods against each other at the headline target: what `ours` saves of the cost of `theirs`."""
+
+    ours: ArmResult
+    theirs: ArmResult
+    saving: Estimate
+    evidence: Evidence
+    hint: Hint | None
+
 
 def findings(comparison: Comparison, unit: Unit = Unit.EXECUTED) -> tuple[Finding, ...]:
-    """One finding per arm that is not the baseline."""
-    return tuple(_finding(arm, comparison, unit) for arm in comparison.rivals)
+    """One finding per arm that is not the baseline; the methods among them are judged together."""
+    measured = [_measured(arm, comparison.baseline, unit) for arm in comparison.rivals]
+    methods = {each.arm.code: each.headline for each in measured if not each.arm.is_dense and not each.problems}
+    evidence = weigh(methods)
+    for each in measured:
+        if each.arm.is_dense:
+            evidence |= weigh({each.arm.code: each.headline})
+    return tuple(_finding(each, evidence.get(each.arm.code), comparison, unit) for each in measured)
+
+
+def contests(found: Sequence[Finding]) -> tuple[Contest, ...]:
+    """Every two matched methods at the headline target, all pairs judged together."""
+    methods = [finding for finding in found if finding.headline and not finding.arm.is_dense]
+    pairs = list(combinations(methods, 2))
+    savings = [
+        at_target(a.arm.curves(a.unit), b.arm.curves(b.unit), a.headline[0].loss) for a, b in pairs if a.headline
+    ]
+    evidence = weigh(dict(enumerate(savings)))
+    return tuple(
+        Contest(a.arm, b.arm, saving, evidence[i], None if evidence[i].holds else hint(saving, len(pairs)))
+        for i, ((a, b), saving) in enumerate(zip(pairs, savings, strict=True))
+    )
 
 
 def claimed_ratios(arm: ArmResult) -> tuple[tuple[float, str], ...]:
@@ -60,18 +112,40 @@ def at_target(ours: Mapping[int, Curve], theirs: Mapping[int, Curve], loss: floa
     return saving_at(*costs)
 
 
-def _finding(arm: ArmResult, comparison: Comparison, unit: Unit) -> Finding:
-    baseline, missing = comparison.baseline, matching.missing_baselines(arm, comparison.arms)
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """An arm before it is judged."""
+
+    arm: ArmResult
+    at_loss: AtLoss
+    problems: tuple[str, ...]
+
+    @property
+    def headline(self) -> Estimate:
+        return self.at_loss[0][1] if self.at_loss and self.at_loss[0][0].share == 1.0 else UNKNOWN
+
+
+def _measured(arm: ArmResult, baseline: ArmResult | None, unit: Unit) -> _Measured:
+    problems = matching.problems(arm, baseline)
     if baseline is None:
-        return Finding(arm, unit, (), None, None, judge(Estimate(None, 0), None, matching.problems(arm, None)), missing)
+        return _Measured(arm, (), problems)
     ours, theirs = arm.curves(unit), baseline.curves(unit)
-    at_loss = tuple((goal, at_target(ours, theirs, goal.loss)) for goal in targets(list(theirs.values())))
-    headline = at_loss[0][1] if at_loss and at_loss[0][0].share == 1.0 else Estimate(None, 0, note="no target loss")
-    downstream = downstream_difference(arm, baseline)
-    judgement = judge(headline, downstream, matching.problems(arm, baseline))
-    budget, twin = _equal_budget(arm, baseline, unit), matching.flops_twin(arm, comparison.arms)
+    goals = targets(list(theirs.values()))
+    return _Measured(arm, tuple((goal, at_target(ours, theirs, goal.loss)) for goal in goals), problems)
+
+
+def _finding(measured: _Measured, evidence: Evidence | None, comparison: Comparison, unit: Unit) -> Finding:
+    """Withholds every saving that is not matched, not only the headline."""
+    arm, baseline = measured.arm, comparison.baseline
+    missing, twin = matching.missing_baselines(arm, comparison.arms), matching.flops_twin(arm, comparison.arms)
     at_flops = paired_difference(final_losses(arm), final_losses(twin)) if twin else None
-    return Finding(arm, unit, at_loss, budget, downstream, judgement, missing, at_flops)
+    downstream = downstream_difference(arm, baseline) if baseline else None
+    judgement = judge(measured.headline, evidence, downstream, measured.problems)
+    if baseline is None or judgement.verdict is Verdict.UNMATCHED:
+        return Finding(arm, unit, (), None, downstream, judgement, missing, at_flops)
+    budget = _equal_budget(arm, baseline, unit)
+    more = hint(measured.headline, evidence.family) if evidence and not evidence.holds else None
+    return Finding(arm, unit, measured.at_loss, budget, downstream, judgement, missing, at_flops, evidence, more)
 
 
 def _equal_budget(arm: ArmResult, baseline: ArmResult, unit: Unit) -> EqualBudget | None:
@@ -79,9 +153,15 @@ def _equal_budget(arm: ArmResult, baseline: ArmResult, unit: Unit) -> EqualBudge
     kind = "steps" if matching.same_steps(arm, baseline) else "FLOPs" if matching.same_flops(arm, baseline) else ""
     if not kind:
         return None
-    ours, theirs = (side.by_seed(lambda run: run.total(unit)) for side in (arm, baseline))
     losses = paired_difference(final_losses(arm), final_losses(baseline))
-    return EqualBudget(kind, paired_saving(ours, theirs), losses)
+    saved = {each: _saved(arm, baseline, each) for each in Unit}
+    billed = {each: saving for each, saving in saved.items() if saving.n}
+    return EqualBudget(kind, saved[unit], losses, billed)
+
+
+def _saved(arm: ArmResult, baseline: ArmResult, unit: Unit) -> Estimate:
+    ours, theirs = (side.by_seed(lambda run: run.total(unit)) for side in (arm, baseline))
+    return paired_saving(ours, theirs)
 
 
 def final_losses(arm: ArmResult) -> dict[int, float]:

@@ -21,7 +21,9 @@ def comparison(experiment: Experiment) -> Comparison:
     evaluations, lines = _evaluations(experiment), _lines(experiment)
     by_arm: dict[int, list[SeedRun]] = defaultdict(list)
     for run in runs:
-        seed_run = SeedRun(run.code, run.seed, run.state, evaluations.get(run.pk, ()), lines.get(run.pk, ()))
+        seed_run = SeedRun(
+            run.code, run.seed, run.state, evaluations.get(run.pk, ()), lines.get(run.pk, ()), run.joules
+        )
         by_arm[run.arm_id].append(seed_run)
     scores = _scores(experiment)
     results = tuple(

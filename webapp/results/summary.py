@@ -8,7 +8,7 @@ from typing import Any
 
 from webapp.results import notation
 from webapp.results.comparison import ArmResult, Comparison, Mean, Test, Unit
-from webapp.results.savings import Finding, findings
+from webapp.results.savings import Contest, Finding, contests, findings
 from webapp.results.tables import Table
 from webapp.results.wording import answer
 
@@ -30,11 +30,12 @@ def _row(arm: ArmResult, tests: tuple[Test, ...], finding: Finding | None) -> di
     by_test = {score.test: score for score in arm.scores}
     budget = finding.budget if finding else None
     headline = finding.headline[1] if finding and finding.headline else None
+    withheld = notation.WITHHELD if finding and not finding.matched else ""
     return {
         "arm": arm.label,
         "verdict": finding.judgement.verdict.value if finding and not arm.is_dense else "baseline",
-        "saving at equal loss": notation.saving(headline),
-        "saving at equal budget": notation.saving(budget.saving if budget else None),
+        "saving at equal loss": withheld or notation.saving(headline),
+        "saving at equal budget": withheld or notation.saving(budget.saving if budget else None),
         "loss difference": notation.nats(budget.loss if budget else None),
         "final val/loss": notation.loss(arm.final_loss),
         "executed FLOPs": totals[Unit.EXECUTED],
@@ -51,13 +52,15 @@ def _total(mean: Mean | None, unit: Unit) -> str:
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
     """The page as plain JSON values: arms with runs, totals and scores, and what was found, in executed FLOPs."""
+    found = findings(comparison)
     return {
         "experiment": comparison.code,
         "title": comparison.title,
         "question": comparison.question,
         "baseline": comparison.baseline.code if comparison.baseline else None,
         "arms": [_arm_json(arm) for arm in comparison.arms],
-        "findings": [_finding_json(finding) for finding in findings(comparison)],
+        "findings": [_finding_json(finding) for finding in found],
+        "contests": [_contest_json(contest) for contest in contests(found)],
     }
 
 
@@ -94,7 +97,24 @@ def _finding_json(finding: Finding) -> dict[str, Any]:
             {"share": target.share, "loss": target.loss, **asdict(estimate)} for target, estimate in finding.at_loss
         ],
         "at_equal_budget": budget
-        and {"kind": budget.kind, "saving": asdict(budget.saving), "loss": asdict(budget.loss)},
+        and {
+            "kind": budget.kind,
+            "saving": asdict(budget.saving),
+            "loss": asdict(budget.loss),
+            "by_unit": {unit.value: asdict(saving) for unit, saving in budget.by_unit.items()},
+        },
+        "evidence": finding.evidence and asdict(finding.evidence),
+        "more_seeds": finding.hint and asdict(finding.hint),
         "loss_at_equal_flops": finding.at_flops and asdict(finding.at_flops),
         "downstream": _mean_json(finding.downstream),
+    }
+
+
+def _contest_json(contest: Contest) -> dict[str, Any]:
+    return {
+        "arm": contest.ours.code,
+        "against": contest.theirs.code,
+        "saving": asdict(contest.saving),
+        "evidence": asdict(contest.evidence),
+        "more_seeds": contest.hint and asdict(contest.hint),
     }

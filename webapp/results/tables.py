@@ -10,7 +10,8 @@ from typing import Any
 
 from training.records import OUTSIDE_TRAINING, Purpose
 from webapp.results import notation
-from webapp.results.comparison import ArmResult, Comparison
+from webapp.results import savings as judged
+from webapp.results.comparison import ArmResult, Comparison, Unit
 from webapp.results.savings import Finding
 from webapp.results.statistics import Estimate
 
@@ -76,12 +77,15 @@ def curves(comparison: Comparison) -> Table:
 
 
 def savings(found: tuple[Finding, ...]) -> Table:
-    """Saving at every target loss of the grid."""
-    rows = [
-        (finding.arm.label, target.share, target.loss, *_numbers(estimate), estimate.bound, estimate.note)
-        for finding in found
-        for target, estimate in finding.at_loss
-    ]
+    """Saving at every target loss of the grid; of an unmatched arm only why it is withheld."""
+    rows: list[tuple[Cell, ...]] = []
+    for finding in found:
+        rows += [
+            (finding.arm.label, target.share, target.loss, *_numbers(estimate), estimate.bound, estimate.note)
+            for target, estimate in finding.at_loss
+        ]
+        if not finding.matched:
+            rows.append((finding.arm.label, *[None] * 7, notation.WITHHELD, "; ".join(finding.judgement.reasons)))
     headings = (
         "arm",
         "share of baseline cost",
@@ -118,19 +122,53 @@ def savings_in_words(found: tuple[Finding, ...]) -> Table:
         (f"{goal.loss:.3f}, at {goal.share:.0%} of its cost", *(notation.saving(saved.get(goal)) for saved in by_arm))
         for goal in goals
     ]
+    if not all(finding.matched for finding in found):
+        rows.append(("withheld, unmatched", *(_withheld(finding) for finding in found)))
     headings = ("baseline's loss", *(finding.arm.label for finding in found))
     return Table("Saving at equal loss [95% interval over seeds]", headings, tuple(rows))
 
 
 def budgets_in_words(found: tuple[Finding, ...]) -> Table:
-    """The same for reading."""
+    """The same for reading, in every unit that was billed."""
+    units = [unit for unit in Unit if any(finding.budget and unit in finding.budget.by_unit for finding in found)]
     rows = [
-        (finding.arm.label, f"equal {budget.kind}", notation.saving(budget.saving), notation.nats(budget.loss))
+        (
+            finding.arm.label,
+            f"equal {budget.kind}",
+            *(notation.saving(budget.by_unit.get(unit)) for unit in units),
+            notation.nats(budget.loss),
+        )
         for finding in found
         if (budget := finding.budget)
     ]
-    headings = ("arm", "budget", "saving", "final loss less the baseline's (nats)")
+    for finding in found:
+        if not finding.matched:
+            rows.append((finding.arm.label, _withheld(finding), *[notation.WITHHELD] * len(units), notation.NONE))
+    headings = ("arm", "budget", *(unit.label for unit in units), "final loss less the baseline's (nats)")
     return Table("Saving, and the loss paid for it [95% interval over seeds]", headings, tuple(rows))
+
+
+def contests(found: tuple[Finding, ...]) -> Table:
+    """Methods against each other at the headline target."""
+    rows = [
+        (
+            contest.ours.label,
+            contest.theirs.label,
+            notation.saving(contest.saving),
+            contest.saving.n,
+            contest.saving.p,
+            contest.evidence.corrected,
+            "yes" if contest.evidence.holds else "no",
+            notation.more_seeds(contest.hint),
+        )
+        for contest in judged.contests(found)
+    ]
+    headings = ("arm", "against", "saves of its cost", "n", "p", "p corrected (Holm)", "separated", "more seeds")
+    return Table("Two methods at the baseline's final loss", headings, tuple(rows))
+
+
+def _withheld(finding: Finding) -> str:
+    return "" if finding.matched else "; ".join(finding.judgement.reasons)
 
 
 def ledger(comparison: Comparison) -> Table:

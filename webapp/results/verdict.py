@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from webapp.results.comparison import Mean
-from webapp.results.statistics import Estimate
+from webapp.results.statistics import LEVEL, Estimate, Evidence
 
 
 class Verdict(StrEnum):
@@ -23,21 +23,19 @@ class Judgement:
     reasons: tuple[str, ...]
 
 
-def judge(headline: Estimate, downstream: Mean | None, problems: Sequence[str]) -> Judgement:
+def judge(headline: Estimate, evidence: Evidence | None, downstream: Mean | None, problems: Sequence[str]) -> Judgement:
     """Judge the saving at the headline target; `downstream` is the paired accuracy difference to the baseline.
 
-    It saves only if the whole interval is above 0 and downstream accuracy is not worse by more than its noise, one
-    standard error over seeds. A bound carries no interval, so it is never evidence.
+    It saves only if the whole interval is above 0, its p-value survives the correction for all methods judged with
+    it, and downstream accuracy is not worse by more than its noise, one standard error over seeds. A bound carries no
+    interval, and seeds that agree to the last digit tell nothing of other seeds: neither is evidence.
     """
     if problems:
         return Judgement(Verdict.UNMATCHED, tuple(problems))
-    span = headline.interval
-    if span is None or headline.bound:
-        return Judgement(Verdict.NO_EVIDENCE, (headline.note or "there is no interval",))
-    if span.high < 0:
+    if doubt := _doubt(headline, evidence):
+        return Judgement(Verdict.NO_EVIDENCE, (doubt,))
+    if headline.interval is not None and headline.interval.high < 0:
         return Judgement(Verdict.COSTS_MORE, ("the whole interval is below 0",))
-    if span.low <= 0:
-        return Judgement(Verdict.NO_EVIDENCE, ("the interval contains 0",))
     if downstream is None or downstream.stderr is None:
         return Judgement(Verdict.UNMATCHED, ("no downstream task was scored in both arms",))
     if downstream.value < -downstream.stderr:
@@ -45,3 +43,20 @@ def judge(headline: Estimate, downstream: Mean | None, problems: Sequence[str]) 
         reason = f"downstream accuracy fell by {lost:.2g} points, more than its noise of {noise:.2g}"
         return Judgement(Verdict.NO_EVIDENCE, (reason,))
     return Judgement(Verdict.SAVES, ("the whole interval is above 0 and downstream accuracy holds",))
+
+
+def _doubt(headline: Estimate, evidence: Evidence | None) -> str:
+    """Why the figure is no evidence of a difference; empty when it is."""
+    span = headline.interval
+    if span is None or headline.bound:
+        return headline.note or "there is no interval"
+    if span.low <= 0 <= span.high:
+        return "the interval contains 0"
+    if headline.p is None or evidence is None:
+        return "the seeds do not differ, so nothing is known about others"
+    if not evidence.holds:
+        return (
+            f"p = {evidence.p:.2g} alone, but {evidence.corrected:.2g} when {evidence.family} methods are judged "
+            f"together (Holm), above {1 - LEVEL:.2g}"
+        )
+    return ""
