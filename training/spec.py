@@ -27,7 +27,7 @@ from training.models.shape import PRESETS, Savings, Shape, savings
 
 Eval = Literal["cloze", "choice", "probe"]
 EVALS: tuple[Eval, ...] = get_args(Eval)
-SOURCE = r"^(sotu|wikitext-2|text:[A-Za-z0-9][\w.-]{0,99}|hf:[\w.-]+/[\w.-]+|hf:[\w.-]+|dataset:[a-z0-9]{8,32})$"
+SOURCE = r"^(sotu|wikitext-2|text:[A-Za-z0-9][\w.-]{0,99}|hf:[\w.-]+/[\w.-]+|dataset:[a-z0-9]{8,32})$"
 
 
 class DataSpec(Strict):

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from training.knobs import Strict
 from training.spec import RunSpec
 from webapp.api.paging import Paged
+from webapp.experiments.baselines import completed
 from webapp.experiments.services import ARMS, LARGEST_SEED, SEEDS, ArmRequest
 from webapp.runs.models import State
 
@@ -39,7 +40,7 @@ FILLED: dict[str, Any] = {"minItems": 1}
 
 
 class ArmBody(Strict):
-    """An arm: its spec, and whether the others are compared with it."""
+    """An arm: its spec, and whether the others are held against it; unmarked, the dense arm at equal steps is."""
 
     label: Annotated[str, Readable, Line] = Field(min_length=1, max_length=100)
     spec: RunSpec
@@ -47,7 +48,7 @@ class ArmBody(Strict):
 
 
 class LaunchBody(Strict):
-    """An experiment to launch: one run per arm and seed. Exactly one arm is the baseline."""
+    """An experiment to launch: one run per arm and seed. One arm at most is marked as the baseline."""
 
     project: Slug
     title: Annotated[str, Readable, Line] = Field(min_length=1, max_length=200)
@@ -55,10 +56,15 @@ class LaunchBody(Strict):
     arms: tuple[ArmBody, ...] = Field(max_length=ARMS, json_schema_extra=FILLED)
     seeds: tuple[Annotated[int, Field(ge=0, le=LARGEST_SEED)], ...] = Field(max_length=SEEDS, json_schema_extra=FILLED)
     queue: str = Field("cpu", pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="which workers may take the runs")
+    matched_baselines: bool = Field(
+        True, description="add for each method a dense arm at equal steps and one at equal FLOPs, where they lack"
+    )
 
     @property
-    def requests(self) -> list[ArmRequest]:
-        return [ArmRequest(arm.label, arm.spec, arm.is_baseline) for arm in self.arms]
+    def requests(self) -> tuple[ArmRequest, ...]:
+        """All arms of the launch: those listed, in their order, then the matched baselines."""
+        listed = [ArmRequest(arm.label, arm.spec, arm.is_baseline) for arm in self.arms]
+        return completed(listed, add=self.matched_baselines)
 
 
 class ExperimentQuery(Paged):

@@ -12,6 +12,7 @@ from training import catalog
 from training.spec import Budget, DataSpec, RunSpec
 from webapp.demo.home import Home, Login
 from webapp.experiments import services
+from webapp.experiments.baselines import completed
 from webapp.experiments.models import Experiment
 from webapp.teams.models import Membership, Project, Role, Token
 
@@ -45,22 +46,18 @@ def login(home: Home) -> Login:
 
 
 def experiment(username: str, *, spec: RunSpec, again: bool) -> Experiment:
-    """The dense baseline against EST, three seeds each; launched once, unless `again`."""
+    """EST and its matched dense baselines, three seeds each; launched once, unless `again`."""
     kept = Experiment.objects.filter(project=project(), title=TITLE, archived_at=None).order_by("-id").first()
     if kept is not None and not again:
         return kept
     knobs = {"est": (catalog.card("est").presets or {})["est-gpt2"]}
+    est = RunSpec.model_validate({**spec.model_dump(), "methods": ("est",), "knobs": knobs})
     return services.launch(
         project=project(),
         owner=get_user_model().objects.get(username=username),
         title=TITLE,
-        question="The same small GPT-2, the same text and as many steps: what does EST save, and what does it cost?",
-        arms=[
-            services.ArmRequest("Dense", spec, is_baseline=True),
-            services.ArmRequest(
-                "EST", RunSpec.model_validate({**spec.model_dump(), "methods": ("est",), "knobs": knobs})
-            ),
-        ],
+        question="The same small GPT-2 and the same text: what does EST save of as many steps, and of as many FLOPs?",
+        arms=completed([services.ArmRequest("EST", est)], add=True),
         seeds=range(3),
         queue="cpu",
     )

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from training.spec import RunSpec
-from webapp.datasets.models import Dataset
+from webapp.experiments.data import data_problem
 from webapp.experiments.models import Arm, Experiment
 from webapp.experiments.planning import memory_bytes, memory_problem
 from webapp.runs.models import Run, RunEvent, State
@@ -27,6 +27,8 @@ class ArmRequest:
     label: str
     spec: RunSpec
     is_baseline: bool = False
+    added: bool = False
+    """A matched baseline that the person did not write."""
 
 
 class LaunchRefused(ValueError):
@@ -83,9 +85,11 @@ def refusals(
     if len(seeds) * len(arms) > RUNS:
         problems["seeds"] = f"{len(arms)} arms x {len(seeds)} seeds are more than {RUNS} runs; launch fewer at a time"
     for place, arm in enumerate(arms):
+        if arm.added:  # its network and its data are those of the arm that it matches
+            continue
         if message := memory_problem(memory_bytes(arm.spec), queue):
             problems[f"arms.{place}.model.preset"] = message
-        if message := _about_data(arm.spec.data.source, project):
+        if message := data_problem(arm.spec.data, project):
             problems[f"arms.{place}.data.source"] = message
     return problems
 
@@ -107,7 +111,9 @@ def _about_arms(arms: Sequence[ArmRequest]) -> dict[str, str]:
     if not arms:
         return {"arms": "choose at least one method"}
     if len(arms) > ARMS:
-        return {"arms": f"{len(arms)} arms; at most {ARMS} in one experiment"}
+        added = sum(arm.added for arm in arms)
+        counted = f"{len(arms)} arms" + (f", {added} of them matched baselines" if added else "")
+        return {"arms": f"{counted}; at most {ARMS} in one experiment"}
     problems: dict[str, str] = {}
     first: dict[str, int] = {}
     for place, arm in enumerate(arms):
@@ -119,11 +125,3 @@ def _about_arms(arms: Sequence[ArmRequest]) -> dict[str, str]:
     if sum(arm.is_baseline for arm in arms) != 1:
         problems["arms"] = "exactly one arm is the baseline"
     return problems
-
-
-def _about_data(source: str, project: Project) -> str:
-    """Why this project cannot read a source; empty if nothing is known against it."""
-    kind, _, name = source.partition(":")
-    if kind == "dataset" and not Dataset.objects.filter(project=project, code=name).exists():
-        return f"this project has no data set {name}"
-    return ""

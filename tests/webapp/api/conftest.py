@@ -52,4 +52,5 @@ def request_body() -> dict[str, Any]:
             {"label": "EST", "spec": {"budget": {"steps": 20}, "methods": ["est"], "knobs": {"est": {"heads": 0.25}}}},
         ],
         "seeds": [0, 1],
+        "matched_baselines": False,
     }

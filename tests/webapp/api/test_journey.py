@@ -32,6 +32,17 @@ def test_a_launch_answers_with_the_place_of_its_queued_runs(api: Api, request_bo
     assert read["finished"] is False
 
 
+def test_a_method_alone_gets_its_matched_baselines(api: Api, request_body: dict[str, Any]) -> None:
+    request_body |= {"arms": request_body["arms"][1:], "matched_baselines": True}
+    arms = api.post("experiments", request_body).json()["arms"]
+    assert [(arm["label"], arm["is_baseline"]) for arm in arms] == [
+        ("Dense, equal steps", True),
+        ("EST", False),
+        ("Dense, equal FLOPs (EST)", False),
+    ]
+    assert [arm["label"] for arm in api.post("plans", request_body).json()["arms"]] == [arm["label"] for arm in arms]
+
+
 def test_a_cancelled_experiment_is_finished(api: Api, request_body: dict[str, Any]) -> None:
     code = api.post("experiments", request_body).json()["code"]
     runs = api.get(f"runs?experiment={code}").json()["items"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 
-from training.spec import Budget, RunSpec
+from training.spec import Budget, DataSpec, RunSpec
+from webapp.datasets.models import Dataset
 from webapp.experiments.models import Arm, Experiment
 from webapp.experiments.services import ArmRequest, LaunchRefused, launch
 from webapp.runs.models import Run, RunEvent
@@ -66,6 +68,57 @@ def test_seeds_that_cannot_be_are_refused(seeds: list[int]) -> None:
 def test_more_than_two_hundred_runs_are_refused() -> None:
     arms = [DENSE, *(ArmRequest(f"{n} steps", RunSpec(budget=Budget(steps=n))) for n in range(1, 5))]
     assert "200 runs" in refused(arms=arms, seeds=list(range(50)))["seeds"]
+
+
+def test_an_uploaded_text_shorter_than_a_context_is_refused_with_the_numbers() -> None:
+    project = Project.objects.create(slug="lab", name="Lab")
+    data = Dataset.objects.create(project=project, name="a note", sha256="a" * 64, bytes=128)
+    note = ArmRequest("Dense", RunSpec(data=DataSpec(source=data.source)), is_baseline=True)
+    assert refused(arms=[note])["arms.0.data.source"] == (
+        "the text has 128 bytes, a context of 128 needs at least 129 tokens"
+    )
+
+
+def told_of(text: str) -> str:
+    """What is refused of a dense arm on a text of the data folder."""
+    arm = ArmRequest("Dense", RunSpec(data=DataSpec(source=f"text:{text}")), is_baseline=True)
+    return refused(arms=[arm])["arms.0.data.source"]
+
+
+def test_a_text_that_is_not_in_the_data_folder_is_refused(settings: Any, tmp_path: Path) -> None:
+    settings.DATA_ROOT = tmp_path
+    assert "no file or folder 'note.txt' in the data folder" in told_of("note.txt")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "is empty"),
+        (b"\xff" * 500, "not UTF-8: the byte at offset 0"),
+        (b"a word", "has 6 bytes, a context of 128"),
+    ],
+)
+def test_a_text_that_cannot_be_trained_on_is_refused(settings: Any, tmp_path: Path, content: bytes, told: str) -> None:
+    settings.DATA_ROOT = tmp_path
+    (tmp_path / "note.txt").write_bytes(content)
+    assert told in told_of("note.txt")
+
+
+def test_a_text_that_was_mended_is_read_again(settings: Any, tmp_path: Path) -> None:
+    settings.DATA_ROOT = tmp_path
+    (tmp_path / "note.txt").write_bytes(b"\xff" * 500)
+    told_of("note.txt")
+    (tmp_path / "note.txt").write_text("a word " * 100)
+    launched(arms=[ArmRequest("Dense", RunSpec(data=DataSpec(source="text:note.txt")), is_baseline=True)])
+    assert Run.objects.count() == 2
+
+
+def test_a_folder_of_texts_counts_together(settings: Any, tmp_path: Path) -> None:
+    settings.DATA_ROOT = tmp_path
+    (tmp_path / "notes").mkdir()
+    for name in "ab":
+        (tmp_path / "notes" / f"{name}.txt").write_text("word " * 12)
+    assert "has 120 bytes" in told_of("notes")
 
 
 @pytest.mark.parametrize("title", ["", "  ", "x" * 201, "a\x00b"])

@@ -33,7 +33,6 @@ EXAMPLE: dict[str, Any] = {
     "project": "demo",
     "title": "Does EST save FLOPs?",
     "arms": [
-        {"label": "Dense", "spec": {"budget": {"steps": 600}}, "is_baseline": True},
         {"label": "EST", "spec": {"budget": {"steps": 600}, "methods": ["est"], "knobs": {"est": {"heads": 0.5}}}},
     ],
     "seeds": [0, 1, 2],
@@ -76,7 +75,7 @@ class Experiments(Endpoint):
 
     @operation("experiments_launch", ExperimentAnswer, body=LaunchBody, example=EXAMPLE, status=202, once=True)
     def post(self, request: Request, query: object, body: LaunchBody) -> HttpResponseBase:
-        """Launch an experiment: one queued run per arm and seed."""
+        """Launch an experiment: one queued run per arm and seed, matched dense baselines included."""
         project = project_of(request, body.project)
         return once(request, to_json(request.data), lambda: self._launch(request, project, body))
 
@@ -109,13 +108,11 @@ class Plans(Endpoint):
     def post(self, request: Request, query: object, body: LaunchBody) -> HttpResponseBase:
         """Forecast a launch without launching: runs, FLOPs per arm, seconds, memory."""
         project = project_of(request, body.project)
-        problems = services.refusals(
-            project=project, title=body.title, arms=body.requests, seeds=body.seeds, queue=body.queue
-        )
+        asked = body.requests
+        problems = services.refusals(project=project, title=body.title, arms=asked, seeds=body.seeds, queue=body.queue)
         if problems:
             raise refused(_in_body(problems))
-        arms = sorted(body.arms, key=lambda arm: not arm.is_baseline)
-        specs = [(arm.label, arm.spec) for arm in arms]
+        specs = [(arm.label, arm.spec) for arm in sorted(asked, key=lambda arm: not arm.is_baseline)]
         return Response(PlanAnswer.of(planning.plan(arms=specs, seeds=body.seeds, queue=body.queue)))
 
 
