@@ -12,13 +12,18 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from training import catalog
 from training.catalog import Card
+from training.evidence import keep
 from webapp.demo.__main__ import prepare, programs, serve
 from webapp.demo.embedded import ServerFailed
 from webapp.demo.home import Home, Occupied
 from webapp.demo.processes import Fallen, Fleet
+
+if TYPE_CHECKING:  # it reads the database's settings, which are made first
+    from webapp.demo.watch import Screen
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 HOST = "127.0.0.1"
@@ -65,18 +70,23 @@ def replicate(asked: argparse.Namespace, home: Home, fleet: Fleet) -> int:
     return failed
 
 
-def one(card: Card, username: str, fleet: Fleet, *, screen: object, again: bool) -> int:
+def one(card: Card, username: str, fleet: Fleet, *, screen: Screen, again: bool) -> int:
+    """Run a card's reproduction, or go on with the one that is there, and write what it measured."""
     from django.contrib.auth import get_user_model
 
     from webapp.demo import content, watch
     from webapp.experiments import replication
     from webapp.experiments.models import Experiment
+    from webapp.results.evidence import gathered
 
-    assert isinstance(screen, watch.Screen)
     kept = Experiment.objects.filter(project=content.project(), title=replication.title(card)).order_by("-id").first()
     owner = get_user_model().objects.get(username=username)
     experiment = kept if kept and not again else replication.launch(card, project=content.project(), owner=owner)
-    return watch.follow(experiment, fleet, screen, until_done=True)
+    if failed := watch.follow(experiment, fleet, screen, until_done=True):
+        return failed
+    found = gathered(card, experiment, command=f"python -m benchmarks.replicate {card.name}")
+    screen.say(f"\n{len(found.passed)} of {len(found.bars)} bars passed; written to {keep(found)}")
+    return 0
 
 
 def main(arguments: list[str]) -> int:
