@@ -39,6 +39,12 @@ class Figure:
     shown: int = 0
     total: int = 0
 
+    @property
+    def counted(self) -> str:
+        """`Showing 1,000 of 50,000 points, min and max kept.`"""
+        kept = ", min and max of each stretch kept" if self.shown < self.total else ""
+        return f"Showing {self.shown:,} of {self.total:,} points{kept}."
+
 
 def loss_vs_cost(comparison: Comparison, unit: Unit) -> Figure:
     """Validation loss against cost: thin seeds, mean and 95 % band on a common cost grid."""
@@ -55,7 +61,7 @@ def loss_vs_cost(comparison: Comparison, unit: Unit) -> Figure:
             seeds[0] |= {"name": f"{arm.label} (running)", "showlegend": True}
         traces += seeds + mean
     layout = {
-        "xaxis": {"type": "log", "title": {"text": f"{unit.label}, log"}, **_cost_ticks(unit)},
+        "xaxis": {"type": "log", "title": {"text": f"{unit.label}, log"}, **cost_ticks(unit)},
         "yaxis": {"title": {"text": "validation loss (nats)"}},
         "hovermode": "closest",
     }
@@ -67,8 +73,8 @@ def loss_vs_cost(comparison: Comparison, unit: Unit) -> Figure:
 def _seed(arm: ArmResult, curve: Curve) -> dict[str, Any]:
     positive = curve.costs > 0
     return {
-        "x": _plain(curve.costs[positive]),
-        "y": _plain(curve.losses[positive]),
+        "x": plain(curve.costs[positive]),
+        "y": plain(curve.losses[positive]),
         "meta": {"arm": arm.index, "role": "seed"},
         "showlegend": False,
     }
@@ -84,8 +90,8 @@ def _mean(arm: ArmResult, curves: list[Curve], unit: Unit) -> list[dict[str, Any
     pairs = zip(found.costs, found.mean, strict=True)
     text = [f"{label}: {loss:.3f} at {notation.quantity(cost, unit)}" for cost, loss in pairs]
     mean = {
-        "x": _plain(found.costs),
-        "y": _plain(found.mean),
+        "x": plain(found.costs),
+        "y": plain(found.mean),
         "name": f"{arm.label} (n = {found.n})",
         "meta": {**meta, "role": "mean"},
         "text": text,
@@ -98,8 +104,8 @@ def _mean(arm: ArmResult, curves: list[Curve], unit: Unit) -> list[dict[str, Any
 
 def _ribbon(arm: ArmResult, x: Floats, low: Floats, high: Floats) -> dict[str, Any]:
     return {
-        "x": _plain(np.concatenate([x, x[::-1]])),
-        "y": _plain(np.concatenate([high, low[::-1]])),
+        "x": plain(np.concatenate([x, x[::-1]])),
+        "y": plain(np.concatenate([high, low[::-1]])),
         "meta": {"arm": arm.index, "role": "band"},
         "showlegend": False,
     }
@@ -142,8 +148,8 @@ def _ratio(arm: ArmResult, pairs: list[tuple[float, Estimate]]) -> list[dict[str
     text = [f"{escape(arm.label)} at {goal:.3f}: saves {notation.saving(estimate)}" for goal, estimate in pairs]
     ratios = np.array([1 - (estimate.value or 0.0) for _, estimate in pairs])
     line = {
-        "x": _plain(goals),
-        "y": _plain(ratios),
+        "x": plain(goals),
+        "y": plain(ratios),
         "name": f"{arm.label} (n = {pairs[-1][1].n})",
         "meta": {"arm": arm.index, "role": "mean"},
         "mode": "lines+markers",
@@ -239,10 +245,10 @@ def _segment(
     }
 
 
-def _cost_ticks(unit: Unit) -> dict[str, Any]:
+def cost_ticks(unit: Unit) -> dict[str, Any]:
     return {"exponentformat": "SI"} if unit is not Unit.SECONDS else {"ticksuffix": " s"}
 
 
-def _plain(values: Floats) -> list[float | None]:
+def plain(values: Floats) -> list[float | None]:
     """Plotly's JSON knows no NaN; five significant digits are more than a pixel shows."""
     return [None if np.isnan(value) else float(f"{value:.6g}") for value in values]

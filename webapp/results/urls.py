@@ -11,5 +11,5 @@ CODE = r"^experiments/(?P<code>[2-9a-z]{12})/"
 urlpatterns = [
     re_path(rf"{CODE}$", views.experiment, name="experiment"),
     re_path(rf"{CODE}state/$", views.state, name="experiment-state"),
-    re_path(rf"{CODE}(?P<name>[a-z]+)\.csv$", views.table, name="experiment-table"),
+    re_path(rf"{CODE}(?P<name>[a-z]+)\.(?P<form>csv|parquet|json)$", views.export, name="experiment-export"),
 ]

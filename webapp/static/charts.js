@@ -5,7 +5,8 @@
 // A figure is {"data": [...], "layout": {...}}. A trace says what it is in `meta`, never how it looks:
 // (with {% include "charts.html" %} in the page's `scripts` block).
 //   meta.arm   its place in the palette; 0 is the baseline (ink), 1 to 7 vary in colour, dash and marker together
-//   meta.role  "mean" (a strong line, the default), "seed" (thin and faint), "band" (filled, no line), "bar", "point"
+//   meta.role  "mean" (a strong line, the default), "seed" (thin and faint), "band" (filled, no line), "bar", "point",
+//              "front" (a thin grey line that belongs to no arm)
 // A colour in the layout (of a shape, an annotation) is a token name, e.g. "--ink-2".
 
 const ARMS = [
@@ -57,6 +58,7 @@ function styled(trace) {
     seed: { mode: "lines", line: { color: faint(color, 0.45), dash, width: 1 }, hoverinfo: "skip" },
     band: { mode: "lines", fill: "toself", fillcolor: faint(color, 0.17), line: { width: 0 }, hoverinfo: "skip" },
     point: { mode: "markers", marker: { color, symbol, size: 9 }, line: { color, dash }, error_x: { color }, error_y: { color } },
+    front: { mode: "lines", line: { color: token("--ink-2"), width: 1.4 } },
     bar: { type: "bar", marker: { color, line: { color: token("--card"), width: 1 }, pattern: { fgcolor: token("--card") } } },
   };
   const named = trace.name === undefined ? {} : { name: plain(trace.name) };
@@ -111,6 +113,17 @@ export function drawAll(root = document) {
   for (const element of root.querySelectorAll(".chart[data-figure]"))
     draw(element, JSON.parse(document.getElementById(element.dataset.figure).textContent));
 }
+
+/** Save a chart as the page shows it, on the page's own ground, twice as sharp. */
+function photograph(element) {
+  const { width, height } = element.getBoundingClientRect();
+  const layout = { ...element.layout, paper_bgcolor: token("--card"), plot_bgcolor: token("--card") };
+  return Plotly.downloadImage({ data: element.data, layout }, { format: "png", width, height, scale: 2, filename: element.dataset.file });
+}
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-png]");
+  if (button) photograph(document.getElementById(button.dataset.png));
+});
 
 export const calm = () => quiet.matches;
 scheme.addEventListener("change", () => {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
 
+import pyarrow.parquet as pq
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -81,7 +83,7 @@ def test_the_definitions_are_printed(client: Client, ada: User) -> None:
     assert "Never extrapolated" in body
 
 
-@pytest.mark.parametrize("tab", ["curves", "savings", "ledger", "evaluation", "configuration"])
+@pytest.mark.parametrize("tab", ["curves", "savings", "frontier", "ledger", "evaluation", "configuration"])
 def test_every_tab_opens_by_its_address(client: Client, ada: User, tab: str) -> None:
     body = page(client, against_dense(ada), f"?tab={tab}")
     assert re.search(rf'id="tab-{tab}"[^>]*aria-current="page"', body)
@@ -107,7 +109,7 @@ def test_htmx_gets_the_results_alone(client: Client, ada: User) -> None:
 
 def test_people_outside_the_project_learn_nothing(client: Client, ada: User) -> None:
     foreign = planted.experiment()
-    for name, args in (("experiment", []), ("experiment-state", []), ("experiment-table", ["arms"])):
+    for name, args in (("experiment", []), ("experiment-state", []), ("experiment-export", ["arms", "csv"])):
         assert client.get(reverse(name, args=[foreign.code, *args])).status_code == 404
 
 
@@ -119,7 +121,7 @@ def test_an_anonymous_visitor_is_sent_to_sign_in(ada: User) -> None:
 def test_a_label_full_of_markup_is_inert(client: Client, ada: User) -> None:
     label = "<img src=x onerror=alert(1)>"
     code = against_dense(ada, label=label)
-    for tab in ("curves", "savings", "ledger", "evaluation", "configuration"):
+    for tab in ("curves", "savings", "frontier", "ledger", "evaluation", "configuration"):
         assert "<img" not in page(client, code, f"?tab={tab}")
     bars = figure(page(client, code, "?tab=ledger"), "ledger")["data"]
     assert "&lt;img" in str(bars[0]["y"])
@@ -163,10 +165,22 @@ def test_queries_do_not_grow_with_runs(
 
 
 @pytest.mark.parametrize(
-    "name", ["arms", "curves", "savings", "budgets", "ledger", "matrix", "evaluation", "differences", "configuration"]
+    "name",
+    [
+        "arms",
+        "curves",
+        "savings",
+        "budgets",
+        "frontier",
+        "ledger",
+        "matrix",
+        "evaluation",
+        "differences",
+        "configuration",
+    ],
 )
 def test_every_table_comes_as_csv(client: Client, ada: User, name: str) -> None:
-    response = client.get(reverse("experiment-table", args=[against_dense(ada), name]))
+    response = client.get(reverse("experiment-export", args=[against_dense(ada), name, "csv"]))
     rows = list(csv.reader(io.StringIO(response.content.decode())))
     assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert len(rows) > 1
@@ -180,18 +194,48 @@ def test_finished_runs_offer_their_scores_to_lm_eval_tools(client: Client, ada: 
 
 
 def test_an_unknown_table_is_not_found(client: Client, ada: User) -> None:
-    assert client.get(reverse("experiment-table", args=[against_dense(ada), "secrets"])).status_code == 404
+    assert client.get(reverse("experiment-export", args=[against_dense(ada), "secrets", "csv"])).status_code == 404
 
 
 @pytest.mark.parametrize("label", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
 def test_a_cell_that_a_spreadsheet_would_run_is_tamed(client: Client, ada: User, label: str) -> None:
-    response = client.get(reverse("experiment-table", args=[against_dense(ada, label=label), "curves"]))
+    response = client.get(reverse("experiment-export", args=[against_dense(ada, label=label), "curves", "csv"]))
     cells = [row[0] for row in csv.reader(io.StringIO(response.content.decode(), newline=""))]
     assert f"'{label}" in cells
     assert label not in cells
 
 
 def test_negative_numbers_stay_numbers_in_csv(client: Client, ada: User) -> None:
-    response = client.get(reverse("experiment-table", args=[against_dense(ada), "budgets"]))
+    response = client.get(reverse("experiment-export", args=[against_dense(ada), "budgets", "csv"]))
     (row,) = csv.DictReader(io.StringIO(response.content.decode()))
     assert float(row["loss difference"]) < 0
+
+
+@pytest.mark.parametrize("name", ["curves", "savings", "frontier", "ledger"])
+def test_every_chart_comes_as_plotly_json(client: Client, ada: User, name: str) -> None:
+    response = client.get(reverse("experiment-export", args=[against_dense(ada), name, "json"]))
+    assert response.json()["data"]
+    assert response.headers["Content-Disposition"].endswith(f'-{name}.json"')
+
+
+def test_a_table_comes_as_parquet(client: Client, ada: User) -> None:
+    response = client.get(reverse("experiment-export", args=[against_dense(ada), "curves", "parquet"]))
+    assert pq.read_table(io.BytesIO(response.content)).num_rows == 120
+
+
+def test_a_table_without_a_chart_has_no_figure(client: Client, ada: User) -> None:
+    assert client.get(reverse("experiment-export", args=[against_dense(ada), "arms", "json"])).status_code == 404
+
+
+def test_the_address_holds_the_whole_frontier(client: Client, ada: User) -> None:
+    body = page(client, against_dense(ada), "?tab=frontier&unit=seconds&quality=loss&overheads=without")
+    for chosen in ("unit-seconds", "overheads-without"):
+        assert re.search(rf'id="{chosen}"[^>]*aria-current="true"', body)
+    exported = html.unescape(re.search(r'href="([^"]+frontier\.json[^"]*)"', body)[1])  # type: ignore[index]
+    assert client.get(exported).json() == {**figure(body, "frontier"), "frames": []}
+
+
+def test_a_link_of_one_choice_keeps_the_others(client: Client, ada: User) -> None:
+    body = page(client, against_dense(ada), "?tab=frontier&unit=seconds&quality=loss")
+    link = html.unescape(re.search(r'id="overheads-without" href="([^"]+)"', body)[1])  # type: ignore[index]
+    assert link == "?tab=frontier&unit=seconds&quality=loss&overheads=without"

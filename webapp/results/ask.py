@@ -1,0 +1,55 @@
+"""What the address of a compare page asks for: its whole state, read leniently, so that an old link still opens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from django.http import QueryDict
+
+from webapp.results.comparison import Unit
+
+Member = TypeVar("Member", bound=StrEnum)
+
+
+class Tab(StrEnum):
+    CURVES = "curves"
+    SAVINGS = "savings"
+    FRONTIER = "frontier"
+    LEDGER = "ledger"
+    EVALUATION = "evaluation"
+    CONFIGURATION = "configuration"
+
+
+class Overheads(StrEnum):
+    """Whether a frontier's cost includes what is not a plain training step."""
+
+    WITH = "with"
+    WITHOUT = "without"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One view of the page; hashable, so that it names a drawn page. `quality` is judged by the comparison it meets."""
+
+    tab: Tab = Tab.CURVES
+    unit: Unit = Unit.EXECUTED
+    overheads: Overheads = Overheads.WITH
+    quality: str = ""
+
+    @classmethod
+    def read(cls, query: QueryDict) -> Ask:
+        """An unknown or missing name means the first."""
+        return cls(
+            _choice(Tab, query.get("tab")),
+            _choice(Unit, query.get("unit")),
+            _choice(Overheads, query.get("overheads")),
+            query.get("quality", "")[:200],
+        )
+
+
+def _choice(kind: type[Member], value: str | None) -> Member:
+    members: Iterable[Member] = kind
+    return next((member for member in members if member.value == value), next(iter(kind)))

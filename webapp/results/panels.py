@@ -1,0 +1,139 @@
+"""What each tab of a compare page shows: charts with their table twins, and the exports of both by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from webapp.results import closed_forms, figures, frontier_chart, summary, tables
+from webapp.results.ask import Ask, Overheads, Tab
+from webapp.results.comparison import Comparison, Unit
+from webapp.results.figures import Figure
+from webapp.results.frontier import Frontier, Quality, frontier, qualities
+from webapp.results.savings import Finding, findings
+from webapp.results.tables import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A chart with its table twin; exports are found by `name`."""
+
+    name: str
+    title: str
+    table: Table
+    chart: Figure | None = None
+    note: str = ""
+
+    @property
+    def figure_id(self) -> str:
+        return f"figure-{self.name}"
+
+
+TABLES: dict[str, Callable[[Comparison, Ask], Table]] = {
+    "arms": lambda comparison, ask: summary.arms(comparison),
+    "curves": lambda comparison, ask: tables.curves(comparison),
+    "savings": lambda comparison, ask: tables.savings(findings(comparison, ask.unit)),
+    "contests": lambda comparison, ask: tables.contests(findings(comparison, ask.unit)),
+    "budgets": lambda comparison, ask: tables.budgets(findings(comparison, ask.unit)),
+    "frontier": lambda comparison, ask: frontier_chart.in_numbers(placed(comparison, ask)),
+    "ledger": lambda comparison, ask: tables.ledger(comparison),
+    "formulas": lambda comparison, ask: closed_forms.table(comparison),
+    "evaluation": lambda comparison, ask: tables.scores(comparison),
+    "matrix": lambda comparison, ask: tables.matrix(comparison),
+    "differences": lambda comparison, ask: tables.configuration(comparison),
+    "configuration": lambda comparison, ask: tables.configuration(comparison, whole=True),
+}
+"""Exported in full, where a page may show words or fewer rows."""
+FIGURES: dict[str, Callable[[Comparison, Ask], Figure]] = {
+    "curves": lambda comparison, ask: figures.loss_vs_cost(comparison, ask.unit),
+    "savings": lambda comparison, ask: figures.saving_at_equal_loss(
+        comparison, findings(comparison, ask.unit), ask.unit
+    ),
+    "frontier": lambda comparison, ask: frontier_chart.chart(placed(comparison, ask)),
+    "ledger": lambda comparison, ask: figures.ledger_bars(comparison, ask.unit),
+}
+
+
+def units(tab: Tab) -> list[Unit]:
+    """Units the tab can be drawn in; a bill shows both kinds of FLOPs at once and has no steps."""
+    if tab is Tab.LEDGER:
+        return [Unit.EXECUTED, Unit.TOKENS, Unit.SECONDS]
+    return [unit for unit in Unit if unit.accrues or tab is Tab.FRONTIER]
+
+
+def quality(comparison: Comparison, ask: Ask) -> Quality:
+    """The quality the address names; else the first that there is: an accuracy if any was scored."""
+    offered = qualities(comparison)
+    return next((entry for entry in offered if entry.key == ask.quality), offered[0])
+
+
+def placed(comparison: Comparison, ask: Ask) -> Frontier:
+    return frontier(comparison, ask.unit, quality(comparison, ask), overheads=ask.overheads is Overheads.WITH)
+
+
+def panels(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> list[Panel]:
+    """What a tab shows; `found` are the findings in its unit."""
+    return {
+        Tab.CURVES: _curves,
+        Tab.SAVINGS: _savings,
+        Tab.FRONTIER: _frontier,
+        Tab.LEDGER: _ledger,
+        Tab.EVALUATION: _evaluation,
+        Tab.CONFIGURATION: _configuration,
+    }[ask.tab](comparison, ask, found)
+
+
+def _curves(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> list[Panel]:
+    chart = FIGURES["curves"](comparison, ask)
+    note = "Thin: seeds, running ones too. Strong: mean of the finished, from 3 on with its 95% band (t)."
+    return [Panel("curves", "Validation loss against cost", tables.curves(comparison), chart, note)]
+
+
+def _savings(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> list[Panel]:
+    ratio = figures.saving_at_equal_loss(comparison, found, ask.unit)
+    note = "Below 1 saves; ribbon: 95% interval; dashed: the papers' claims; shaded: not reached by every seed."
+    title = "Cost to reach a loss, relative to the baseline"
+    shown = [
+        Panel("savings", title, tables.savings_in_words(found), ratio, note),
+        Panel("budgets", "At equal budget", tables.budgets_in_words(found)),
+    ]
+    between = tables.contests(found)
+    return [*shown, Panel("contests", "Methods against each other", between)] if between.rows else shown
+
+
+def _frontier(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> list[Panel]:
+    where = placed(comparison, ask)
+    note = (
+        "Up and left is better. Line: the front; dotted: tied with it, the difference is within noise; faded: "
+        "dominated. Bars: 95% interval over seeds. Overheads: all but plain training steps, evaluation and redone "
+        "work included."
+    )
+    return [
+        Panel(
+            "frontier", "Quality against total cost", frontier_chart.in_words(where), frontier_chart.chart(where), note
+        )
+    ]
+
+
+def _ledger(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> list[Panel]:
+    note = "Training first, then what is not counted. Hatched: everything that is not a plain training step."
+    bars, formulas = FIGURES["ledger"](comparison, ask), closed_forms.table(comparison)
+    return [
+        Panel("ledger", "Costs by phase and purpose", tables.ledger(comparison), bars, note),
+        Panel("formulas", "Counted against the formula", formulas, note=closed_forms.NOTE),
+    ]
+
+
+def _evaluation(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> list[Panel]:
+    note = "Accuracies in percent. Another version or number of shots is another test."
+    return [
+        Panel("matrix", "Scores of the finished models", tables.matrix(comparison), note=note),
+        Panel("evaluation", "In full", tables.scores(comparison)),
+    ]
+
+
+def _configuration(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> list[Panel]:
+    return [
+        Panel("differences", "Settings that differ", tables.configuration(comparison)),
+        Panel("configuration", "All settings", tables.configuration(comparison, whole=True)),
+    ]
