@@ -14,17 +14,11 @@ import numpy as np
 from training.records import OUTSIDE_TRAINING, Purpose
 from webapp.results import notation
 from webapp.results.comparison import ArmResult, Comparison, Unit
-from webapp.results.curves import Curve, Floats, band, targets, thinned
-from webapp.results.savings import Finding, at_target, claimed_ratios
-from webapp.results.statistics import Estimate
+from webapp.results.curves import Curve, Floats, band, thinned
 from webapp.results.tables import mean_lines
 
 LIMIT = 1_000
 """Most points of a trace that the browser gets."""
-SHARES = tuple(float(share) for share in np.linspace(1, 0.15, 35))
-"""Where the saving is drawn: at the baseline's losses at these shares of its cost."""
-RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.4, 1.6, 2, 3, 5, 10)
-"""Ticks of a cost ratio."""
 HATCHES = {Purpose.EVAL: "/", Purpose.REDONE: "x", Purpose.ADAPT: "."}
 OVERHEAD = "\\"
 """Hatch of counted work that is not plain training steps: grey printing must tell it too."""
@@ -99,88 +93,16 @@ def _mean(arm: ArmResult, curves: list[Curve], unit: Unit) -> list[dict[str, Any
     }
     if found.half is None:
         return [mean]
-    return [_ribbon(arm, found.costs, found.mean - found.half, found.mean + found.half), mean]
+    return [ribbon(arm, found.costs, found.mean - found.half, found.mean + found.half), mean]
 
 
-def _ribbon(arm: ArmResult, x: Floats, low: Floats, high: Floats) -> dict[str, Any]:
+def ribbon(arm: ArmResult, x: Floats, low: Floats, high: Floats) -> dict[str, Any]:
     return {
         "x": plain(np.concatenate([x, x[::-1]])),
         "y": plain(np.concatenate([high, low[::-1]])),
         "meta": {"arm": arm.index, "role": "band"},
         "showlegend": False,
     }
-
-
-def saving_at_equal_loss(comparison: Comparison, found: tuple[Finding, ...], unit: Unit) -> Figure:
-    """Cost relative to the baseline against the target loss: below 1 saves. Drawn where every seed got there."""
-    baseline = comparison.baseline
-    theirs = baseline.curves(unit) if baseline else {}
-    goals = sorted({goal.loss for goal in targets(list(theirs.values()), SHARES)}, reverse=True)
-    traces: list[dict[str, Any]] = []
-    shown = 0
-    for finding in found:
-        ours = finding.arm.curves(unit)
-        pairs = [(goal, at_target(ours, theirs, goal)) for goal in goals]
-        exact = [(goal, estimate) for goal, estimate in pairs if estimate.value is not None and not estimate.bound]
-        shown += len(exact)
-        traces += _ratio(finding.arm, exact)
-    layout = {
-        "xaxis": {"title": {"text": "target validation loss (harder to the right)"}, "autorange": "reversed"},
-        "yaxis": {
-            "type": "log",
-            "title": {"text": f"{unit.label} ÷ baseline, log"},
-            "tickvals": RATIOS,
-            "ticktext": [f"{ratio:g}" for ratio in RATIOS],
-        },
-        "shapes": [_level(1.0, "solid"), *(_level(ratio, "dash") for ratio in _claims(found, unit))],
-        "annotations": [_claim_label(ratio, place) for place, ratio in enumerate(_claims(found, unit))],
-        "hovermode": "closest",
-    }
-    told = [f"{finding.arm.label}: {notation.saving(finding.headline[1])}" for finding in found if finding.headline]
-    summary = f"Cost to reach a loss, relative to the baseline. Saving at its final loss: {'; '.join(told) or 'none'}."
-    return Figure({"data": traces, "layout": layout}, summary, shown, len(goals) * len(found))
-
-
-def _ratio(arm: ArmResult, pairs: list[tuple[float, Estimate]]) -> list[dict[str, Any]]:
-    if not pairs:
-        return []
-    goals = np.array([goal for goal, _ in pairs])
-    text = [f"{escape(arm.label)} at {goal:.3f}: saves {notation.saving(estimate)}" for goal, estimate in pairs]
-    ratios = np.array([1 - (estimate.value or 0.0) for _, estimate in pairs])
-    line = {
-        "x": plain(goals),
-        "y": plain(ratios),
-        "name": f"{arm.label} (n = {pairs[-1][1].n})",
-        "meta": {"arm": arm.index, "role": "mean"},
-        "mode": "lines+markers",
-        "marker": {"size": 5},
-        "text": text,
-        "hoverinfo": "text",
-    }
-    spans = [estimate.interval for _, estimate in pairs]
-    if any(span is None for span in spans):
-        return [line]
-    low = np.array([1 - span.high for span in spans if span])
-    high = np.array([1 - span.low for span in spans if span])
-    return [_ribbon(arm, goals, low, high), line]
-
-
-def _claims(found: tuple[Finding, ...], unit: Unit) -> list[float]:
-    """The papers' cost ratios; they speak of FLOPs only."""
-    ratios = {ratio for finding in found for ratio, _ in claimed_ratios(finding.arm)}
-    return sorted(ratios) if unit in (Unit.EXECUTED, Unit.EFFECTIVE) else []
-
-
-def _level(ratio: float, dash: str) -> dict[str, Any]:
-    line = {"color": "--ink" if dash == "solid" else "--ink-2", "width": 1, "dash": dash}
-    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": ratio, "y1": ratio, "line": line}
-
-
-def _claim_label(ratio: float, place: int) -> dict[str, Any]:
-    """At the left and the right end in turn, so that near claims do not cover each other."""
-    side = {"x": place % 2, "xanchor": "right" if place % 2 else "left"}
-    where = {"xref": "paper", **side, "y": float(np.log10(ratio)), "yanchor": "bottom"}
-    return {**where, "text": f"claimed {ratio:.3f}", "showarrow": False, "font": {"size": 11, "color": "--ink-2"}}
 
 
 def ledger_bars(comparison: Comparison, unit: Unit) -> Figure:

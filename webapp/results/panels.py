@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from webapp.results import closed_forms, figures, frontier_chart, summary, tables
+from webapp.results import closed_forms, figures, frontier_chart, saving_chart, summary, tables
 from webapp.results.ask import Ask, Overheads, Tab
 from webapp.results.comparison import Comparison, Unit
 from webapp.results.figures import Figure
@@ -33,6 +33,7 @@ TABLES: dict[str, Callable[[Comparison, Ask], Table]] = {
     "arms": lambda comparison, ask: summary.arms(comparison),
     "curves": lambda comparison, ask: tables.curves(comparison),
     "savings": lambda comparison, ask: tables.savings(findings(comparison, ask.unit)),
+    "forest": lambda comparison, ask: saving_chart.forest_in_numbers(findings(comparison, ask.unit)),
     "contests": lambda comparison, ask: tables.contests(findings(comparison, ask.unit)),
     "budgets": lambda comparison, ask: tables.budgets(findings(comparison, ask.unit)),
     "frontier": lambda comparison, ask: frontier_chart.in_numbers(placed(comparison, ask)),
@@ -46,19 +47,21 @@ TABLES: dict[str, Callable[[Comparison, Ask], Table]] = {
 """Exported in full, where a page may show words or fewer rows."""
 FIGURES: dict[str, Callable[[Comparison, Ask], Figure]] = {
     "curves": lambda comparison, ask: figures.loss_vs_cost(comparison, ask.unit),
-    "savings": lambda comparison, ask: figures.saving_at_equal_loss(
+    "savings": lambda comparison, ask: saving_chart.saving_at_equal_loss(
         comparison, findings(comparison, ask.unit), ask.unit
     ),
+    "forest": lambda comparison, ask: saving_chart.forest(findings(comparison, ask.unit), ask.unit),
     "frontier": lambda comparison, ask: frontier_chart.chart(placed(comparison, ask)),
     "ledger": lambda comparison, ask: figures.ledger_bars(comparison, ask.unit),
 }
 
 
-def units(tab: Tab) -> list[Unit]:
+def units(tab: Tab, comparison: Comparison) -> list[Unit]:
     """Units the tab can be drawn in; a bill shows both kinds of FLOPs at once and has no steps."""
     if tab is Tab.LEDGER:
         return [Unit.EXECUTED, Unit.TOKENS, Unit.SECONDS]
-    return [unit for unit in Unit if unit.accrues or tab is Tab.FRONTIER]
+    measured = any(run.joules is not None for run in comparison.runs)
+    return [unit for unit in Unit if unit.accrues or (measured and tab is Tab.FRONTIER)]
 
 
 def quality(comparison: Comparison, ask: Ask) -> Quality:
@@ -90,11 +93,13 @@ def _curves(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> lis
 
 
 def _savings(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> list[Panel]:
-    ratio = figures.saving_at_equal_loss(comparison, found, ask.unit)
+    ratio, rows = saving_chart.saving_at_equal_loss(comparison, found, ask.unit), saving_chart.forest(found, ask.unit)
     note = "Below 1 saves; ribbon: 95% interval; dashed: the papers' claims; shaded: not reached by every seed."
     title = "Cost to reach a loss, relative to the baseline"
+    beside = "Left of 1 saves; bars: 95% interval of each arm alone. The table corrects for several methods."
     shown = [
         Panel("savings", title, tables.savings_in_words(found), ratio, note),
+        Panel("forest", "At the baseline's final loss", saving_chart.forest_in_numbers(found), rows, beside),
         Panel("budgets", "At equal budget", tables.budgets_in_words(found)),
     ]
     between = tables.contests(found)

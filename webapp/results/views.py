@@ -43,7 +43,7 @@ def experiment(request: HttpRequest, code: str) -> HttpResponse:
         "not_counted": wording.NOT_COUNTED,
         "ask": ask,
         "tabs": list(Tab),
-        "units": units(ask.tab),
+        "units": units(ask.tab, comparison),
         "qualities": qualities(comparison) if ask.tab is Tab.FRONTIER else (),
         "quality": quality(comparison, ask),
         "overheads": list(Overheads),

@@ -10,8 +10,7 @@ import pytest
 from tests.webapp.results import planted
 from training.spec import RunSpec
 from webapp.results.comparison import Comparison, Evaluation, Unit
-from webapp.results.figures import LIMIT, ledger_bars, loss_vs_cost, saving_at_equal_loss
-from webapp.results.savings import findings
+from webapp.results.figures import LIMIT, ledger_bars, loss_vs_cost
 
 SEEDS = (1, 2, 3)
 
@@ -56,32 +55,6 @@ def test_a_long_curve_is_thinned_and_says_so() -> None:
     assert len(seed["x"]) <= LIMIT
     assert 3.0 in seed["y"]
     assert (seed["x"][0], seed["x"][-1]) == (1, 5000)
-
-
-def test_a_saving_is_a_ratio_below_one_with_a_ribbon() -> None:
-    comparison = compared()
-    figure = saving_at_equal_loss(comparison, findings(comparison), Unit.EXECUTED).figure
-    assert roles(figure, 1) == ["band", "mean"]
-    assert figure["data"][1]["y"] == pytest.approx([0.8] * len(figure["data"][1]["y"]), abs=0.02)
-
-
-def test_the_papers_claims_are_drawn_dashed() -> None:
-    comparison = compared()
-    figure = saving_at_equal_loss(comparison, findings(comparison), Unit.EXECUTED).figure
-    dashed = [shape["y0"] for shape in figure["layout"]["shapes"] if shape["line"]["dash"] == "dash"]
-    assert dashed == pytest.approx([1 - 4 / 15, 0.75])
-
-
-def test_a_claim_about_flops_is_not_drawn_over_wall_time() -> None:
-    comparison = compared()
-    figure = saving_at_equal_loss(comparison, findings(comparison, Unit.SECONDS), Unit.SECONDS).figure
-    assert [shape["line"]["dash"] for shape in figure["layout"]["shapes"]] == ["solid"]
-
-
-def test_losses_that_a_seed_missed_are_not_drawn() -> None:
-    comparison = compared(share=0.7, lag=1.0)
-    figure = saving_at_equal_loss(comparison, findings(comparison), Unit.EXECUTED)
-    assert 0 < figure.shown < figure.total
 
 
 def test_ledger_bars_of_the_baseline_reach_100_percent_without_what_is_not_counted() -> None:

@@ -11,10 +11,13 @@ from tests.webapp.results.planted import arm, comparison, run
 from training.records import Purpose
 from training.spec import Budget, DataSpec, OptimSpec, RunSpec
 from webapp.results.comparison import Comparison, Line, Unit
-from webapp.results.savings import findings
+from webapp.results.curves import targets
+from webapp.results.matching import stopped
+from webapp.results.savings import at_target, contests, findings
 from webapp.results.verdict import Verdict
 
 SEEDS = (1, 2, 3)
+EST = RunSpec(methods=("est",))
 
 
 def against_dense(share: float, lag: float, **changes: Any) -> Comparison:
@@ -61,6 +64,51 @@ def test_a_baseline_cut_short_is_unmatched() -> None:
     finding = findings(comparison(short, rival))[0]
     assert finding.judgement.verdict is Verdict.UNMATCHED
     assert finding.budget is None
+
+
+UNDECAYED = RunSpec(optim=OptimSpec(floor=0.5))
+PLATEAU = RunSpec(optim=OptimSpec(schedule="wsd", decay=0.01))
+
+
+@pytest.mark.parametrize(
+    ("steps", "spec", "said"),
+    [
+        (420, RunSpec(), "3 runs of the baseline stopped before the end of the budget"),
+        (420, RunSpec(budget=Budget(steps=420)), "it was cut short at 420 of 600 steps"),
+        (600, UNDECAYED, "the baseline's learning rate does not decay in full"),
+        (600, PLATEAU, "the baseline's learning rate does not decay in full"),
+    ],
+)
+def test_a_cut_short_baseline_that_fakes_a_saving_of_30_percent_is_unmatched(
+    steps: int, spec: RunSpec, said: str
+) -> None:
+    baseline = arm("Dense", [run(seed, lag=1 / 0.7, steps=steps) for seed in SEEDS], spec=spec)
+    method = RunSpec(methods=("est",), optim=spec.optim)
+    planted = comparison(baseline, arm("EST", [run(seed) for seed in SEEDS], index=1, spec=method))
+    sides = [side.curves(Unit.EXECUTED) for side in reversed(planted.arms)]
+    fake = at_target(sides[0], sides[1], targets(list(sides[1].values()))[0].loss).value
+    (finding,) = findings(planted)
+    assert fake == pytest.approx(0.3, abs=0.02)
+    assert (finding.judgement.verdict, finding.at_loss, finding.budget) == (Verdict.UNMATCHED, (), None)
+    assert said in "; ".join(finding.judgement.reasons)
+
+
+def test_a_baseline_cut_short_is_no_equal_flops_twin_either() -> None:
+    found = against_dense(0.5, 1.0)
+    spec = RunSpec(budget=Budget(steps=300), optim=UNDECAYED.optim)
+    twin = arm("Half", [run(seed, steps=300) for seed in SEEDS], index=2, spec=spec)
+    rival = replace(found.arms[1], spec=RunSpec(methods=("est",), optim=UNDECAYED.optim))
+    assert findings(comparison(found.arms[0], rival, twin))[0].missing == ("equal steps", "equal FLOPs")
+
+
+def test_a_budget_in_flops_may_end_a_step_early() -> None:
+    spec = RunSpec(budget=Budget(flops=6.003e11))
+    assert stopped(arm("Dense", [run(seed) for seed in SEEDS], spec=spec)) == ()
+
+
+@pytest.mark.parametrize("budget", [Budget(steps=700), Budget(tokens=700 * 2048), Budget(flops=7e11)])
+def test_a_run_that_stopped_early_is_seen_in_every_kind_of_budget(budget: Budget) -> None:
+    assert len(stopped(arm("Dense", [run(seed) for seed in SEEDS], spec=RunSpec(budget=budget)))) == 3
 
 
 @pytest.mark.parametrize(
@@ -111,6 +159,69 @@ def test_evaluation_and_redone_work_stay_outside_the_cost() -> None:
 def test_effective_flops_are_not_guessed_when_the_bill_mixes_densities() -> None:
     mixed = replace(run(1), lines=(Line("a", Purpose.TRAIN, 4, 4, 1, 1), Line("b", Purpose.TRAIN, 4, 1, 1, 1)))
     assert mixed.curve(Unit.EFFECTIVE) is None
+
+
+def several(count: int, lag: float) -> Comparison:
+    """One method whose paired seeds scatter, and others that are no different from the baseline."""
+    noise = {1: 0.97, 2: 1.0, 3: 1.03}
+    others = [
+        arm(f"Same {i}", [run(seed, lag=noise[seed] ** (i + 2)) for seed in SEEDS], index=i + 2, spec=EST)
+        for i in range(count - 1)
+    ]
+    saver = arm("Saver", [run(seed, lag=lag * noise[seed]) for seed in SEEDS], index=1, spec=EST)
+    return comparison(arm("Dense", [run(seed) for seed in SEEDS]), saver, *others)
+
+
+def test_a_saving_that_stands_alone_falls_when_it_was_one_of_several_tries() -> None:
+    alone, among = findings(several(1, 0.9))[0], findings(several(4, 0.9))[0]
+    assert alone.judgement.verdict is Verdict.SAVES
+    assert among.judgement.verdict is Verdict.NO_EVIDENCE
+    assert "4 methods are judged together" in among.judgement.reasons[0]
+    assert alone.headline == among.headline
+
+
+def test_a_strong_saving_survives_the_correction() -> None:
+    assert findings(several(4, 0.5))[0].judgement.verdict is Verdict.SAVES
+
+
+def test_unmatched_and_dense_arms_are_not_among_those_judged() -> None:
+    found = several(2, 0.9)
+    odd = arm("Odd", [run(seed) for seed in SEEDS], index=8, spec=RunSpec(methods=("est",), batch_size=32))
+    dense = arm("Dense again", [run(seed) for seed in SEEDS], index=9)
+    families = [
+        finding.evidence and finding.evidence.family for finding in findings(comparison(*found.arms, odd, dense))
+    ]
+    assert families == [2, 2, None, 1]
+
+
+def test_an_open_question_comes_with_the_seeds_that_would_settle_it() -> None:
+    lags = dict(zip(SEEDS, (0.8, 0.9, 0.99), strict=True))
+    wide = tuple(run(seed, lag=lag) for seed, lag in lags.items())
+    finding = findings(against_dense(1.0, 1.0, runs=wide))[0]
+    assert finding.judgement.verdict is Verdict.NO_EVIDENCE
+    assert finding.hint is not None
+    assert finding.hint.seeds is not None
+    assert finding.hint.difference == pytest.approx(0.107, abs=0.01)
+
+
+def test_two_methods_are_held_against_each_other() -> None:
+    contest, *rest = contests(findings(several(3, 0.5)))
+    assert len(rest) == 2
+    assert (contest.ours.label, contest.theirs.label, contest.evidence.family) == ("Saver", "Same 0", 3)
+    assert contest.saving.value == pytest.approx(0.5, abs=0.02)
+
+
+def test_energy_is_compared_at_equal_budget_where_runs_measured_it() -> None:
+    found = against_dense(0.9, 0.8)
+    joules = [
+        replace(each, runs=tuple(replace(run, joules=cost * run.seed) for run in each.runs))
+        for each, cost in zip(found.arms, (100.0, 75.0), strict=True)
+    ]
+    budget, bare = findings(comparison(*joules))[0].budget, findings(found)[0].budget
+    assert budget is not None
+    assert bare is not None
+    assert budget.by_unit[Unit.JOULES].value == pytest.approx(0.25)
+    assert Unit.JOULES not in bare.by_unit
 
 
 def test_a_saving_can_be_read_in_every_unit() -> None:

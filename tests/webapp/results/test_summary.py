@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 
 import pytest
 
 from tests.webapp.results import planted
 from training.spec import Budget, RunSpec
-from webapp.results import notation, wording
+from webapp.results import notation, tables, wording
 from webapp.results.comparison import Comparison, Unit
 from webapp.results.savings import findings
 from webapp.results.statistics import Estimate, Interval
@@ -64,6 +66,56 @@ def test_a_dense_arm_of_equal_flops_is_a_reference_and_answers_the_method() -> N
 
 def test_without_it_the_page_says_that_it_is_missing() -> None:
     assert "no dense baseline at equal FLOPs" in said(compared(share=0.5))
+
+
+def unmatched() -> Comparison:
+    comparison = compared()
+    rival = replace(comparison.arms[1], spec=RunSpec(methods=("est",), batch_size=32))
+    return planted.comparison(comparison.arms[0], rival)
+
+
+def test_an_unmatched_comparison_gives_reasons_and_no_saving_in_words() -> None:
+    assert said(unmatched()) == (
+        "No claim for EST: the comparison is unmatched. The batch size is not the same in both arms. There is no dense "
+        "baseline at equal steps and at equal FLOPs in this experiment: whether a dense run as cheap as this, fully "
+        "decayed, ends as low is not measured."
+    )
+
+
+def test_an_unmatched_comparison_gives_reasons_and_no_saving_in_json() -> None:
+    (finding,) = comparison_json(unmatched())["findings"]
+    assert (finding["verdict"], finding["reasons"]) == ("unmatched", ["the batch size is not the same in both arms"])
+    assert (finding["at_equal_loss"], finding["at_equal_budget"], finding["more_seeds"]) == ([], None, None)
+
+
+def test_an_unmatched_comparison_gives_reasons_and_no_saving_in_any_table() -> None:
+    comparison = unmatched()
+    found, reason = findings(comparison), "the batch size is not the same in both arms"
+    row = comparison_table(comparison)[1]
+    assert (row["saving at equal loss"], row["saving at equal budget"]) == ("withheld", "withheld")
+    assert tables.savings(found).rows == (("EST", *[None] * 7, "withheld", reason),)
+    assert tables.budgets(found).rows == ()
+    assert tables.savings_in_words(found).rows == (("withheld, unmatched", reason),)
+    assert tables.budgets_in_words(found).rows == (("EST", reason, notation.NONE),)
+
+
+def test_the_page_says_what_the_target_is() -> None:
+    assert "the baseline's final loss (3.408, the highest of its seeds)" in said(compared())
+
+
+def test_the_page_says_that_several_methods_are_judged_together() -> None:
+    comparison = compared()
+    twin = replace(comparison.arms[1], code="arm2", index=2, label="EST again")
+    both = wording.answers(findings(planted.comparison(*comparison.arms, twin)))
+    assert "corrected for 2 methods (Holm)" in " ".join(both[0].sentences)
+    assert "Holm" not in said(comparison)
+
+
+def test_an_open_question_names_the_seeds_to_add() -> None:
+    runs = [planted.run(seed, lag=lag) for seed, lag in zip(SEEDS, (0.8, 0.9, 0.99), strict=True)]
+    rival = planted.arm("EST", runs, index=1, spec=EST)
+    text = said(planted.comparison(compared().arms[0], rival))
+    assert re.search(r"About \d more seeds would settle a difference of 10\.\d% \(80% power", text)
 
 
 def test_a_bound_is_written_as_one() -> None:
