@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from training.catalog import Card
+from training.evidence import MeasuredBar, MeasuredSaving
 from webapp.datasets.models import Dataset
 from webapp.experiments.models import Arm, Experiment
 from webapp.experiments.planning import Plan
+from webapp.results.replications import Record, Replication
+from webapp.results.verdict import Verdict
 from webapp.runs.models import State
 from webapp.teams.models import Role
 
@@ -30,13 +32,15 @@ class ProjectAnswer(BaseModel):
 
 
 class MethodRow(BaseModel):
-    """A method as the list shows it."""
+    """A method as the list shows it. `verdict` is empty where nothing was measured."""
 
     name: str
     title: str
     family: str
     paper: str
     summary: str
+    verdict: str
+    replication: Replication
 
 
 class ClaimAnswer(Row):
@@ -48,6 +52,54 @@ class ClaimAnswer(Row):
     source: str
 
 
+class EvidenceRun(Row):
+    """A seed behind a figure; `weights` is the SHA-256 of what it trained."""
+
+    code: str
+    seed: int
+    weights: str
+    loss: float
+    executed_flops: float
+
+
+class EvidenceArm(Row):
+    """An arm of the card's reproduction: mean final loss over its runs."""
+
+    label: str
+    digest: str
+    loss: float
+    stderr: float
+    executed_flops: float
+    runs: list[EvidenceRun]
+
+
+class EvidenceAnswer(Row):
+    """What was measured when the card's reproduction ran."""
+
+    measured: date
+    command: str
+    revision: str
+    device: str
+    threads: int
+    experiment: str
+    verdict: str
+    words: tuple[str, ...]
+    saving: MeasuredSaving
+    bars: tuple[MeasuredBar, ...]
+    arms: list[EvidenceArm]
+
+
+class MeasurementAnswer(Row):
+    """What a finished, matched experiment of yours says of the method."""
+
+    experiment: str
+    title: str
+    at: datetime
+    arm: str
+    verdict: Verdict
+    saving: str
+
+
 class MethodAnswer(MethodRow):
     """A method's card. `knobs` is the JSON schema of what a spec may set under `knobs.<name>`."""
 
@@ -57,23 +109,31 @@ class MethodAnswer(MethodRow):
     claims: list[ClaimAnswer]
     knobs: dict[str, Any]
     presets: dict[str, dict[str, Any]]
+    evidence: EvidenceAnswer | None
+    measurements: list[MeasurementAnswer]
 
     @classmethod
-    def of(cls, card: Card) -> Self:
+    def of(cls, record: Record) -> Self:
+        card = record.card
         return cls(
-            **method_row(card).model_dump(),
+            **method_row(record).model_dump(),
             text=card.text,
             tasks=card.tasks,
             owns_phases=card.program,
             claims=[ClaimAnswer.model_validate(claim) for claim in card.claims],
             knobs=card.knobs.model_json_schema(),
             presets={name: knobs.model_dump(mode="json") for name, knobs in (card.presets or {}).items()},
+            evidence=record.evidence and EvidenceAnswer.model_validate(record.evidence),
+            measurements=[MeasurementAnswer.model_validate(found) for found in record.measurements],
         )
 
 
-def method_row(card: Card) -> MethodRow:
-    summary = card.text.partition("\n\n")[0]
-    return MethodRow(name=card.name, title=card.title, family=card.family, paper=card.paper, summary=summary)
+def method_row(record: Record) -> MethodRow:
+    card = record.card
+    return MethodRow(
+        name=card.name, title=card.title, family=card.family, paper=card.paper,
+        summary=card.text.partition("\n\n")[0], verdict=record.verdict, replication=record.state,
+    )  # fmt: skip
 
 
 class ArmPlanAnswer(Row):

@@ -14,4 +14,5 @@ urlpatterns = [
     path("experiments/<slug:code>/archive/", views.archive, name="experiment-archive"),
     path("methods/", catalogue.methods, name="methods"),
     path("methods/<slug:name>/", catalogue.method, name="method"),
+    path("methods/<slug:name>/replicate/", catalogue.replicate, name="method-replicate"),
 ]

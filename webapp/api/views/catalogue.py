@@ -15,6 +15,8 @@ from webapp.api.operations import Endpoint, operation
 from webapp.api.problems import missing
 from webapp.api.schema import spec_schema
 from webapp.experiments.planning import alive
+from webapp.results import replications
+from webapp.results.settled import settled
 from webapp.teams.access import person
 from webapp.teams.models import Membership, Role
 
@@ -52,7 +54,7 @@ class Methods(Endpoint):
     @operation("methods_list", MethodList)
     def get(self, request: Request, query: object) -> HttpResponseBase:
         """List the methods."""
-        return Response(MethodList([method_row(card) for card in catalog.cards().values()]))
+        return Response(MethodList([method_row(record) for record in replications.records(person(request)).values()]))
 
 
 class MethodDetail(Endpoint):
@@ -60,10 +62,10 @@ class MethodDetail(Endpoint):
 
     @operation("methods_read", MethodAnswer)
     def get(self, request: Request, query: object, name: str) -> HttpResponseBase:
-        """Read a method's card: what it does, its knobs, what its paper claims."""
+        """Read a method's card: what it does, its knobs, what its paper claims and what was measured."""
         if name not in catalog.names():
             raise missing()
-        return Response(MethodAnswer.of(catalog.card(name)))
+        return Response(MethodAnswer.of(replications.record(catalog.card(name), settled(person(request)))))
 
 
 class Spec(Endpoint):
