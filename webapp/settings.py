@@ -179,6 +179,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
+POWER_WATTS = env.dict("POWER_WATTS", cast={"value": float}, default={})
+"""Power of one busy worker by queue, for forecasts: `cpu=65,gpu=700`; without it no energy is forecast."""
+PRICE_PER_KWH = env.float("PRICE_PER_KWH", default=None)
+PRICE_PER_HOUR = env.dict("PRICE_PER_HOUR", cast={"value": float}, default={})
+"""Of one busy worker by queue, energy apart; without any price no money is forecast."""
+CURRENCY = env.str("CURRENCY", default="EUR")
+
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "webapp" / "static"]

@@ -52,12 +52,14 @@ def describe(of: Slot) -> dict[str, Any]:
         "device": of.kind,
         "memory_bytes": psutil.virtual_memory().total,
         "flops_per_second": None,
+        "pace": None,
+        "startup_seconds": None,
         "versions": {"python": sys.version.split()[0]},
     }
 
 
 def measure(of: Slot) -> dict[str, Any]:
-    """Name, memory and achieved FLOP/s of the device, measured in a process of its own: CUDA stays out of this one."""
+    """Its name, memory, FLOP/s and price list, measured in a process of its own: CUDA stays out of this one."""
     command = [sys.executable, "-m", "worker.calibrate"]
     done = subprocess.run(
         command, env=os.environ | of.environment, capture_output=True, text=True, check=True, timeout=120

@@ -136,6 +136,14 @@ def method_row(record: Record) -> MethodRow:
     )  # fmt: skip
 
 
+class RangeAnswer(Row):
+    """Seconds: the forecast, and its 90 % interval."""
+
+    low: float
+    mid: float
+    high: float
+
+
 class ArmPlanAnswer(Row):
     """What one run of an arm would cost."""
 
@@ -146,20 +154,38 @@ class ArmPlanAnswer(Row):
     memory_bytes: int
     seconds: float | None
     against_baseline: float | None
+    saved_blocks: float
+    saved_total: float
 
 
 class PlanAnswer(Row):
-    """What a launch would cost. Seconds are null until a worker of the queue has measured its speed."""
+    """What a launch would cost. Seconds are null until a worker of the queue has measured its speed.
+
+    `waits` until the first run starts, `span` until the last one ends, with its 90 % interval; the other seconds are
+    of all runs together. Energy and money are null without a configured rate. `median_error` is that of the training
+    time of the `history` finished runs on these devices.
+    """
 
     arms: list[ArmPlanAnswer]
     seeds: tuple[int, ...]
     runs: int
     flops: float
+    waits: float | None
     seconds: float | None
+    span: RangeAnswer | None
+    training: float | None
+    evaluation: float | None
+    startup: float | None
+    kwh: float | None
+    money: float | None
+    currency: str
     workers: int
+    ahead: int
     memory_bytes: int
     memory_available: int | None
     fits: bool | None
+    history: int
+    median_error: float | None
 
     @classmethod
     def of(cls, plan: Plan) -> Self:

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from training.spec import RunSpec
@@ -62,3 +63,29 @@ class Arm(models.Model):
     @cached_property
     def spec(self) -> RunSpec:
         return RunSpec.model_validate(self.body)
+
+
+class Forecast(models.Model):
+    """What a run was expected to cost when it was launched; the database refuses to change it afterwards.
+
+    Seconds are null when no worker of the queue had measured itself yet, energy and money when no rate was set.
+    """
+
+    run = models.OneToOneField("runs.Run", on_delete=models.CASCADE)
+    family = models.CharField(max_length=60)
+    """Architecture and precision: runs of one family on one device err alike."""
+    flops = models.FloatField()
+    unlearnt = models.FloatField(null=True)
+    """Training seconds by the worker's price list alone, before what finished runs taught."""
+    seconds = models.FloatField(null=True)
+    """Of training; `low` and `high` are the 90 % interval around it."""
+    low = models.FloatField(null=True)
+    high = models.FloatField(null=True)
+    evaluation = models.FloatField(null=True)
+    """Seconds of evaluation and scoring."""
+    startup = models.FloatField(null=True)
+    kwh = models.FloatField(null=True)
+    money = models.FloatField(null=True)
+    history = models.IntegerField(default=0)
+    """How many finished runs taught it."""
+    made_at = models.DateTimeField(db_default=Now())

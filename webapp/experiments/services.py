@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from training.spec import RunSpec
+from webapp.experiments import forecast
 from webapp.experiments.data import data_problem
 from webapp.experiments.models import Arm, Experiment
 from webapp.experiments.planning import memory_bytes, memory_problem
@@ -71,6 +72,7 @@ def launch(
     RunEvent.objects.bulk_create(
         [RunEvent(run=run, now=State.QUEUED, actor=owner.get_username(), note="launched") for run in runs]
     )
+    forecast.store(runs, queue)
     AuditEvent.objects.create(actor=owner, project=project, verb="launched", object=f"experiment {experiment.code}")
     return experiment
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webapp.experiments import catalogue, views
+from webapp.experiments import calibration, catalogue, views
 
 urlpatterns = [
     path("experiments/", views.experiments, name="experiments"),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("experiments/new/plan/", views.plan, name="experiment-plan"),
     path("experiments/new/preset/<slug:method>/", views.preset, name="experiment-preset"),
     path("experiments/<slug:code>/archive/", views.archive, name="experiment-archive"),
+    path("calibration/", calibration.calibration, name="calibration"),
     path("methods/", catalogue.methods, name="methods"),
     path("methods/<slug:name>/", catalogue.method, name="method"),
     path("methods/<slug:name>/replicate/", catalogue.replicate, name="method-replicate"),

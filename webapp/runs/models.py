@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -255,13 +256,16 @@ class Artifact(models.Model):
 
 
 class Worker(models.Model):
-    """A slot that trains. `calibration` is achieved FLOP/s by precision, measured when it started."""
+    """A slot that trains, with what it measured on itself when it started: its best FLOP/s, and `training.pace`."""
 
     name = models.CharField(max_length=120, unique=True)
     queue = models.CharField(max_length=40)
     device = models.CharField(max_length=120)
     memory_bytes = models.BigIntegerField(default=0)
     flops_per_second = models.FloatField(null=True)
+    pace = ArrayField(models.FloatField(), null=True)
+    startup_seconds = models.FloatField(null=True)
+    """From the start of a process to its first step."""
     versions = models.JSONField(default=dict)
     heartbeat_at = models.DateTimeField(db_default=Now())
     draining = models.BooleanField(default=False)

@@ -284,8 +284,9 @@ def crashed(lease: Lease, exit_class: str, text: str, signal: int | None = None)
 
 
 def register(name: str, queue_name: str, device: dict[str, Any]) -> None:
-    """Announce a worker; `device` has device, memory_bytes, flops_per_second and versions."""
-    values = device | {"versions": json.dumps(device["versions"])}
+    """Announce a worker; `device` has device, memory_bytes, flops_per_second and versions, and what was measured."""
+    measured = {"pace": None, "startup_seconds": None} | device
+    values = measured | {"versions": json.dumps(device["versions"])}
     _rows(statements.REGISTER, {"name": name, "queue": queue_name} | values)
 
 

@@ -192,11 +192,15 @@ RETURNING now
 """Exactly one terminal state: a cancel wins unless the run entered finalizing before it, in row-lock order."""
 
 REGISTER = """
-INSERT INTO runs_worker (name, queue, device, memory_bytes, flops_per_second, versions, heartbeat_at, draining)
-VALUES (%(name)s, %(queue)s, %(device)s, %(memory_bytes)s, %(flops_per_second)s, %(versions)s, clock_timestamp(), false)
+INSERT INTO runs_worker
+    (name, queue, device, memory_bytes, flops_per_second, pace, startup_seconds, versions, heartbeat_at, draining)
+VALUES (%(name)s, %(queue)s, %(device)s, %(memory_bytes)s, %(flops_per_second)s, %(pace)s::float8[],
+    %(startup_seconds)s, %(versions)s, clock_timestamp(), false)
 ON CONFLICT (name) DO UPDATE SET
     queue = excluded.queue, device = excluded.device, memory_bytes = excluded.memory_bytes,
-    flops_per_second = coalesce(excluded.flops_per_second, runs_worker.flops_per_second), versions = excluded.versions,
+    flops_per_second = coalesce(excluded.flops_per_second, runs_worker.flops_per_second),
+    pace = coalesce(excluded.pace, runs_worker.pace),
+    startup_seconds = coalesce(excluded.startup_seconds, runs_worker.startup_seconds), versions = excluded.versions,
     heartbeat_at = excluded.heartbeat_at, draining = false
 """
 

@@ -14,7 +14,7 @@ from webapp.api.answers import MethodAnswer, MethodRow, ProjectAnswer, WorkerAns
 from webapp.api.operations import Endpoint, operation
 from webapp.api.problems import missing
 from webapp.api.schema import spec_schema
-from webapp.experiments.planning import alive
+from webapp.experiments.forecast import alive
 from webapp.results import replications
 from webapp.results.settled import settled
 from webapp.teams.access import person

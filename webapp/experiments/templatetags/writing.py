@@ -39,6 +39,12 @@ def percent(share: float) -> str:
 
 
 @register.filter
+def tenths(share: float | None) -> str:
+    """A share as a percentage with one decimal, a dash for none."""
+    return notation.NONE if share is None else notation.percent(share)
+
+
+@register.filter
 def count(value: int) -> str:
     """`2700000` as `2.70 M`."""
     return notation.si(value, "")
