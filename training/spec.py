@@ -71,13 +71,19 @@ class Budget(Strict):
 class OptimSpec(Strict):
     """AdamW with decoupled weight decay on matrices only, and a schedule over the whole budget."""
 
-    learning_rate: float = Field(1e-3, gt=0, le=1, title="Peak learning rate", description="after warm-up")
+    learning_rate: float = Field(
+        3e-3,
+        gt=0,
+        le=1,
+        title="Peak learning rate",
+        description="after warm-up; larger networks want less: 6e-4 for gpt2",
+    )
     beta1: float = Field(0.9, ge=0, lt=1, title="Beta 1", description="first-moment decay")
     beta2: float = Field(0.95, ge=0, lt=1, title="Beta 2", description="second-moment decay")
     weight_decay: float = Field(0.1, ge=0, le=1, title="Weight decay", description="on matrices only")
     clip_norm: float = Field(1.0, ge=0, le=1e6, title="Clip norm", description="global gradient norm; 0 is off")
     schedule: Literal["cosine", "wsd", "linear"] = Field("cosine", title="Schedule", description="decay after warm-up")
-    warmup: float = Field(0.02, ge=0, le=0.5, title="Warm-up", description="share of the budget")
+    warmup: float = Field(0.15, ge=0, le=0.5, title="Warm-up", description="share of the budget")
     decay: float = Field(0.2, gt=0, le=1, title="Decay share", description="of the budget, for wsd")
     floor: float = Field(0.0, ge=0, le=1, title="Final rate", description="share of the peak")
 
@@ -88,7 +94,7 @@ class RunSpec(Strict):
     version: Literal[1] = 1
     task: Literal["language_modelling"] = Field("language_modelling", title="Task", description="next-token prediction")
     data: DataSpec = DataSpec()
-    model: ModelSpec = ModelSpec()
+    model: ModelSpec = Field(ModelSpec(), validate_default=True)
     budget: Budget = Budget(steps=600)
     batch_size: int = Field(16, ge=1, le=65536, title="Batch size", description="sequences per optimiser step")
     micro_batches: int = Field(1, ge=1, le=4096, title="Micro-batches", description="gradient accumulation")
