@@ -10,6 +10,7 @@ from webapp.results.ask import Ask, Overheads, Tab
 from webapp.results.comparison import Comparison, Unit
 from webapp.results.figures import Figure
 from webapp.results.frontier import Frontier, Quality, frontier, qualities
+from webapp.results.matrix import MATRIX_NOTE, Matrix, matrix
 from webapp.results.savings import Finding, findings
 from webapp.results.tables import Table
 
@@ -23,6 +24,7 @@ class Panel:
     table: Table
     chart: Figure | None = None
     note: str = ""
+    matrix: Matrix | None = None
 
     @property
     def figure_id(self) -> str:
@@ -40,7 +42,7 @@ TABLES: dict[str, Callable[[Comparison, Ask], Table]] = {
     "ledger": lambda comparison, ask: tables.ledger(comparison),
     "formulas": lambda comparison, ask: closed_forms.table(comparison),
     "evaluation": lambda comparison, ask: tables.scores(comparison),
-    "matrix": lambda comparison, ask: tables.matrix(comparison),
+    "matrix": lambda comparison, ask: matrix(comparison).table,
     "differences": lambda comparison, ask: tables.configuration(comparison),
     "configuration": lambda comparison, ask: tables.configuration(comparison, whole=True),
 }
@@ -130,9 +132,9 @@ def _ledger(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> lis
 
 
 def _evaluation(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> list[Panel]:
-    note = "Accuracies in percent. Another version or number of shots is another test."
+    cells = matrix(comparison)
     return [
-        Panel("matrix", "Scores of the finished models", tables.matrix(comparison), note=note),
+        Panel("matrix", "Scores of the finished models", cells.table, note=MATRIX_NOTE, matrix=cells),
         Panel("evaluation", "In full", tables.scores(comparison)),
     ]
 

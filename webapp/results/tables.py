@@ -217,19 +217,6 @@ def scores(comparison: Comparison) -> Table:
     return Table("Scores of the finished models", headings, tuple(rows))
 
 
-def matrix(comparison: Comparison) -> Table:
-    """Arms by tests, mean over seeds ± its standard error, above the level of chance. A blank is not a zero."""
-    columns = comparison.tests
-    by_arm = [(arm.label, {score.test: score for score in arm.scores}) for arm in comparison.arms]
-    chances = {score.test: score.chance for arm in comparison.arms for score in arm.scores}
-    chance = (
-        "chance",
-        *(notation.NONE if (level := chances[test]) is None else notation.percent(level) for test in columns),
-    )
-    rows = [(label, *(notation.score(scores.get(test)) for test in columns)) for label, scores in by_arm]
-    return Table("Score ± standard error over seeds", ("arm", *(test.title for test in columns)), (*rows, chance))
-
-
 def configuration(comparison: Comparison, *, whole: bool = False) -> Table:
     """Settings by arm: those that differ, or all of them."""
     specs = [_flat(arm.spec.model_dump(mode="json")) for arm in comparison.arms]
