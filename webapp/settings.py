@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "webapp.experiments",
     "webapp.runs",
     "webapp.results",
+    "webapp.reviews",
     "webapp.api",
     "webapp.demo",
 ]

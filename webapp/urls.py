@@ -7,7 +7,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from webapp.api.views.document import Docs
 
-ROOMS = ("teams", "experiments", "runs", "datasets", "results")
+ROOMS = ("teams", "experiments", "runs", "datasets", "results", "reviews")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/docs", login_required(Docs.as_view()), name="api-docs"),
