@@ -101,7 +101,8 @@ def test_shrunk_is_in_the_form_with_its_bounds() -> None:
     from webapp.experiments.forms import ExperimentForm
     from webapp.teams.models import Project
 
-    field = str(ExperimentForm(projects=Project.objects.none())["knobs.shrunk.factor"])
+    form = ExperimentForm(projects=Project.objects.none(), initial={"arms.0.methods": ["shrunk"]})
+    field = str(form["arms.0.knobs.shrunk.factor"])
     assert 'max="1' in field
     assert 'value="0.5"' in field
 

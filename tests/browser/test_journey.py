@@ -33,17 +33,21 @@ def _write_text() -> None:
 
 
 def _define(page: Page) -> None:
-    """Dense against EST, three seeds, on a small text."""
+    """EST, three seeds, on a small text, against the dense baselines that are added."""
     page.get_by_role("link", name="Define the first experiment").click()
     for label, value in FORM.items():
         page.get_by_label(label, exact=True).fill(value)
     page.get_by_label("Data", exact=True).select_option("text:walks.txt")
     page.get_by_label("Model", exact=True).select_option("gpt2-nano")
-    page.get_by_label("Evolving Subnetwork Training").check()
+    page.get_by_role("button", name="Remove Dense").click()
+    page.get_by_label("Add an arm").select_option("est")
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_label("Label", exact=True).fill("EST")
     page.get_by_label("Fill in from a preset").select_option("est-gpt2")
+    page.locator("[id='id_arms.1.knobs.est.stage2'][value^='0.33']").wait_for()
     for task in ("cloze", "choice", "probe"):
         page.get_by_label(task, exact=True).uncheck()
-    page.locator("#plan").get_by_text("6 (2 × 3 seeds)").wait_for()
+    page.locator("#plan").get_by_text("9 (3 × 3 seeds)").wait_for()
 
 
 def _finished() -> int:
@@ -70,14 +74,14 @@ def test_from_a_question_to_a_saving(visitor: Visitor, workers: None) -> None:
     page.get_by_role("button", name="Launch").click()
     page.get_by_role("heading", name="Does EST save on walks?").wait_for()
     page.goto("/queue/")
-    page.get_by_role("link", name="Dense, seed 0").first.click()
+    page.get_by_role("link", name="Dense, equal steps, seed 0").first.click()
 
     visitor.wait_until(f"{LATEST} > 0", seconds=120)
     visitor.wait_until(f"{LATEST} >= {_newest_step()}", seconds=2)
     visitor.photograph("journey-live")
 
     deadline = time.monotonic() + 600
-    while _finished() < 6:
+    while _finished() < 9:
         assert time.monotonic() < deadline
         time.sleep(1)
     page.goto("/experiments/")

@@ -37,6 +37,8 @@ def refused(body: Any) -> dict[str, str]:
         ({"data": {"source": "../../etc/passwd"}}, {"data.source"}),
         ({"data": {"source": "text:../secret"}}, {"data.source"}),
         ({"data": {"context": 512}, "model": {"preset": "gpt2-tiny"}}, {"model"}),
+        ({"data": {"context": 512}}, {"model"}),
+        ({"data": {"source": "hf:nobody"}}, {"data.source"}),
         ({"model": {"preset": "gpt9"}}, {"model.preset"}),
     ],
 )

@@ -67,6 +67,16 @@ class LaunchBody(Strict):
         return completed(listed, add=self.matched_baselines)
 
 
+def in_body(problems: dict[str, str]) -> dict[str, str]:
+    """Paths of the launch as paths of its body, where a spec lies under `spec`."""
+    parts = {path: path.split(".") for path in problems}
+    within = {path for path, found in parts.items() if len(found) > 2 and found[0] == "arms" and found[2] != "label"}
+    return {
+        ".".join([*parts[path][:2], "spec", *parts[path][2:]]) if path in within else path: message
+        for path, message in problems.items()
+    }
+
+
 class ExperimentQuery(Paged):
     """Which experiments."""
 

@@ -5,6 +5,8 @@ pydantic alone judges; a form field only carries what was typed.
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -14,6 +16,8 @@ from pydantic.fields import FieldInfo
 
 from training.knobs import Strict
 from training.models.shape import PRESETS, Shape
+from webapp.api.problems import Problem
+from webapp.api.wire import parse
 
 ATTRIBUTES = {"ge": "min", "gt": "min", "le": "max", "lt": "max", "max_length": "maxlength"}
 """pydantic's bound -> the HTML attribute that says nearly the same; the strict bounds are judged on the server."""
@@ -46,6 +50,36 @@ def form_field(info: FieldInfo) -> forms.Field:
         attributes["step"] = "any" if kind is float else "1"
         return forms.CharField(widget=forms.NumberInput(attrs=attributes), **common)
     return forms.CharField(widget=forms.TextInput(attrs=attributes), **common)
+
+
+class JSONObject(forms.CharField):
+    """A JSON object, taken as strictly as a body of the API."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return value if value is None or isinstance(value, str) else json.dumps(value) if value else ""
+
+    def clean(self, value: Any) -> dict[str, Any]:
+        text = super().clean(value)
+        try:
+            found = parse(text.encode()) if text else {}
+        except Problem as problem:
+            raise forms.ValidationError(str(problem.detail)) from None
+        if not isinstance(found, dict):
+            raise forms.ValidationError('give a JSON object: {"name": value}')
+        return found
+
+
+def typed(value: Any, field: forms.Field) -> Any:
+    """A number field's text as the number that it is, whole if it can be; all else as it came."""
+    if not isinstance(field.widget, forms.NumberInput) or not isinstance(value, str):
+        return value
+    for kind in (int, float):
+        try:
+            number = kind(value)
+        except ValueError:
+            continue
+        return number if math.isfinite(number) else value
+    return value
 
 
 def plain_type(annotation: Any) -> Any:

@@ -1,45 +1,63 @@
-"""The new-experiment form, made from the run spec and the method cards; nothing about a method is written here."""
+"""The new-experiment form, made from the run spec and the method cards; nothing about a method is written here.
+
+Fields are named by the paths of a launch (`arms.0.knobs.est.heads`, `seeds`), so that what is wrong has its place.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
 from django.forms.boundfield import BoundField
+from django.http import QueryDict
 from pydantic import ValidationError
 
 from training import catalog
 from training.catalog import Card
 from training.spec import EVALS, Budget, RunSpec, problems
 from webapp.datasets.sources import HUB, source_choices
-from webapp.experiments import services
-from webapp.experiments.fields import flat, form_field, leaves, nested, preset_choices
-from webapp.experiments.models import Experiment
+from webapp.experiments import payload, services
+from webapp.experiments.baselines import completed
+from webapp.experiments.fields import JSONObject, flat, form_field, leaves, nested, preset_choices, typed
 from webapp.experiments.planning import queues
+from webapp.experiments.seeds import parse_seeds
 from webapp.experiments.services import ArmRequest
 from webapp.teams.models import Project
 
-APART = ("version", "task", "methods", "knobs", "evals")
+APART = (*payload.OWN, "evals", "budget")
 """Fields of the spec that the form does not take one by one."""
 GROUPS = {"model": "Model", "data": "Data", "": "Training", "optim": "Optimiser"}
 """Order and titles of the groups; the empty name holds the spec's own plain fields."""
+QUEUE = r"[a-z0-9][a-z0-9-]{0,39}"
 
 
-@dataclass
-class MethodBlock:
-    """One method of the form: whether it is picked, its presets and knobs."""
+@dataclass(frozen=True)
+class ArmBlock:
+    """One arm of the form, for the template."""
 
-    card: Card
-    picked: bool
+    number: int
+    cards: list[Card]
+    methods: BoundField
+    label: BoundField
+    is_baseline: BoundField
+    changes: BoundField
     knobs: list[BoundField]
-    presets: list[str]
-    errors: list[str] = field(default_factory=list)
+
+    @property
+    def presets(self) -> list[tuple[str, str]]:
+        """Name in the form and in words, of an arm of one method or of several."""
+        return [
+            (f"{card.name}/{name}", name if len(self.cards) == 1 else f"{card.title}: {name}")
+            for card in self.cards
+            for name in card.presets or {}
+        ]
 
 
 class ExperimentForm(forms.Form):
-    """What a person asks for: one arm per picked method, one run per arm and seed."""
+    """What a person asks for: arms by number, what they share, and the seeds that replicate them."""
 
     title = forms.CharField(max_length=200, label="Title", widget=forms.TextInput(attrs={"maxlength": 200}))
     question = forms.CharField(
@@ -53,6 +71,12 @@ class ExperimentForm(forms.Form):
         initial="3", max_length=500, help_text="how many (3 means 0, 1, 2), or a list (4, 8, 15); 3 give an interval"
     )
     queue = forms.ChoiceField(label="Queue", help_text="which workers run it")
+    matched_baselines = forms.BooleanField(
+        required=False,
+        initial=True,
+        label="Add matched dense baselines",
+        help_text="at equal steps and at equal FLOPs; without them no saving is claimed",
+    )
     evals = forms.MultipleChoiceField(
         choices=[(name, name) for name in EVALS],
         initial=EVALS,
@@ -60,28 +84,38 @@ class ExperimentForm(forms.Form):
         label="Downstream tasks",
         widget=forms.CheckboxSelectMultiple,
     )
-    methods = forms.MultipleChoiceField(
-        initial=("dense",), error_messages={"required": "choose at least one method; dense is the baseline"}
-    )
 
     def __init__(self, data: Any = None, *, projects: Any, initial: Any = None) -> None:
-        super().__init__(data, initial=initial)
-        self.paths = [path for path, _ in leaves(RunSpec) if path.split(".")[0] not in (*APART, "budget")]
-        self.arms: list[ArmRequest] = []
-        self.method_errors: dict[str, list[str]] = {}
+        super().__init__(data, initial={"arms.0.methods": ["dense"]} | (initial or {}))
+        self.paths = {path: info for path, info in leaves(RunSpec) if path.split(".")[0] not in APART}
+        self.typed: dict[int, dict[str, Any]] = {}
+        """Each arm as plain values, sound or not."""
+        self.asked: list[ArmRequest] = []
+        self.arms: tuple[ArmRequest, ...] = ()
+        """The arms of the launch: those asked for that are sound, and their matched baselines."""
         self.fields["project"].queryset = projects  # type: ignore[attr-defined]
-        self.fields["queue"].choices = [(name, name) for name in queues()]  # type: ignore[attr-defined]
-        self.fields["methods"].choices = [(name, name) for name in catalog.names()]  # type: ignore[attr-defined]
+        given = str(self._given("queue") or "")
+        names = dict.fromkeys([*queues(), *([given] if re.fullmatch(QUEUE, given) else [])])
+        self.fields["queue"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
         self._add_spec_fields(projects)
-        self._add_knobs()
+        self.numbers = {number: self._add_arm(number) for number in self._numbers()}
+        """Number of each arm, and the names of its methods; numbers may have gaps."""
+
+    def _given(self, name: str) -> Any:
+        """What was typed, or else what was to be shown."""
+        return self.data.get(name) if self.is_bound else self.initial.get(name)
+
+    def _numbers(self) -> list[int]:
+        given = self.data if self.is_bound else self.initial
+        found = (re.fullmatch(r"arms\.(\d{1,4})\.methods", name) for name in given)
+        return sorted(int(match[1]) for match in found if match)
 
     def _add_spec_fields(self, projects: Any) -> None:
-        fields = dict(leaves(RunSpec))
-        for path in self.paths:
-            self.fields[path] = form_field(fields[path])
+        for path, info in self.paths.items():
+            self.fields[path] = form_field(info)
         self.fields["model.preset"].widget = forms.Select(choices=preset_choices())
-        given = self.data.get("data.source") or self.initial.get("data.source", "")
-        self.fields["data.source"].widget = forms.Select(choices=source_choices(projects, also=given))
+        also = self._given("data.source") or ""
+        self.fields["data.source"].widget = forms.Select(choices=source_choices(projects, also=also))
         self.fields["data.source"].help_text = ""
         self.fields["data.hub"] = forms.CharField(
             required=False, max_length=190, label="or a Hugging Face id", help_text="owner/name; overrides the choice"
@@ -93,10 +127,30 @@ class ExperimentForm(forms.Form):
             required=False, initial=start[1], label="Budget", widget=forms.NumberInput(attrs={"min": 1, "step": "any"})
         )
 
-    def _add_knobs(self) -> None:
-        for name, card in catalog.cards().items():
-            for path, info in leaves(card.knobs, f"knobs.{name}."):
+    def _add_arm(self, number: int) -> list[str]:
+        prefix = f"arms.{number}."
+        name = prefix + "methods"
+        methods: list[str] = self.data.getlist(name) if isinstance(self.data, QueryDict) else self.initial[name]
+        cards = [catalog.card(method) for method in methods if method in catalog.names()]
+        self.fields[name] = forms.Field(required=False, widget=forms.MultipleHiddenInput, label="Methods")
+        self.fields[prefix + "label"] = forms.CharField(
+            required=False,
+            strip=False,
+            label="Label",
+            initial=" and ".join(card.title for card in cards)[:100],
+            widget=forms.TextInput(attrs={"maxlength": 100}),
+        )
+        self.fields[prefix + "is_baseline"] = forms.BooleanField(required=False, label="All others are held against it")
+        self.fields[prefix + "changes"] = JSONObject(
+            required=False,
+            label="Settings of this arm only",
+            help_text='as JSON, e.g. {"optim": {"learning_rate": 0.002}}',
+            widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+        )
+        for card in cards:
+            for path, info in leaves(card.knobs, f"{prefix}knobs.{card.name}."):
                 self.fields[path] = form_field(info)
+        return methods
 
     def groups(self) -> Iterator[tuple[str, list[BoundField]]]:
         """Titled groups of the spec's fields, for the template."""
@@ -106,14 +160,16 @@ class ExperimentForm(forms.Form):
             paths = ["budget.kind", "budget.amount", *paths] if group == "" else paths
             yield title, [self[path] for path in paths]
 
-    def blocks(self) -> list[MethodBlock]:
-        """The methods with their knobs, for the template."""
-        picked = self["methods"].value() or ()
-        return [self.block(card, name in picked) for name, card in catalog.cards().items()]
+    def blocks(self) -> list[ArmBlock]:
+        """The arms, for the template."""
+        return [self.block(number) for number in self.numbers]
 
-    def block(self, card: Card, picked: bool) -> MethodBlock:
-        knobs = [self[path] for path, _ in leaves(card.knobs, f"knobs.{card.name}.")]
-        return MethodBlock(card, picked, knobs, list(card.presets or {}), self.method_errors.get(card.name, []))
+    def block(self, number: int) -> ArmBlock:
+        prefix = f"arms.{number}."
+        cards = [catalog.card(name) for name in self.numbers[number] if name in catalog.names()]
+        fields = {name: self[prefix + name] for name in ("methods", "label", "is_baseline", "changes")}
+        knobs = [self[name] for name in self.fields if name.startswith(f"{prefix}knobs.")]
+        return ArmBlock(number, cards, **fields, knobs=knobs)
 
     def clean_seeds(self) -> tuple[int, ...]:
         return parse_seeds(self.cleaned_data["seeds"])
@@ -121,78 +177,96 @@ class ExperimentForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Judge every arm by the spec, then the launch as a whole; errors land at the field they name."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        self.arms = []
-        for name in cleaned.get("methods", ()):
+        self.asked, self.typed = [], dict(self._written_arms())
+        for number in self.numbers:
+            if payload.OWN & cleaned.get(f"arms.{number}.changes", {}).keys():
+                self.add_error(f"arms.{number}.changes", "methods and knobs have fields of their own, above")
+        for number, arm in self.typed.items():
             try:
-                spec = RunSpec.model_validate(self._payload(cleaned, name))
+                spec = RunSpec.model_validate(arm["spec"])
             except ValidationError as failure:
-                self._place(problems(failure))
+                self._place({f"arms.{number}.{path}": message for path, message in problems(failure).items()})
             else:
-                self.arms.append(ArmRequest(catalog.card(name).title, spec, is_baseline=not self.arms))
-        if not self.errors and not self.method_errors:
+                self.asked.append(ArmRequest(arm["label"], spec, arm["is_baseline"]))
+        self.arms = completed(self.asked, add=cleaned["matched_baselines"])
+        if not self.errors:
+            numbers = dict(zip(range(len(self.asked)), self.numbers, strict=True))
             wanted = {name: cleaned[name] for name in ("project", "title", "seeds", "queue")}
-            self._place(services.refusals(arms=self.arms, **wanted))
+            found = services.refusals(arms=self.arms, **wanted)
+            self._place({_numbered(path, numbers): message for path, message in found.items()})
         return cleaned
 
-    def _payload(self, cleaned: dict[str, Any], method: str) -> dict[str, Any]:
-        values = {path: cleaned[path] for path in self.paths if path in cleaned}
-        if cleaned.get("data.hub"):
-            values["data.source"] = HUB + cleaned["data.hub"].strip()
-        values[f"budget.{cleaned.get('budget.kind')}"] = cleaned.get("budget.amount")
-        prefix = f"knobs.{method}."
-        knobs = {path.removeprefix(prefix): cleaned[path] for path in self.fields if path.startswith(prefix)}
-        return nested(values) | {"methods": [method], "knobs": {method: nested(knobs)}, "evals": cleaned.get("evals")}
+    def written(self) -> dict[str, Any]:
+        """The form as it was typed, as the body that REST takes; what is no number yet stays text."""
+        self.errors  # noqa: B018 fills in `cleaned_data`
+        cleaned = self.cleaned_data
+        project = cleaned.get("project")
+        return {
+            "project": project.slug if project else self._given("project"),
+            "title": self._given("title") or "",
+            "question": self._given("question") or "",
+            "arms": list(self.typed.values()),
+            "seeds": cleaned.get("seeds", self._given("seeds")),
+            "queue": self._given("queue") or "",
+            "matched_baselines": cleaned["matched_baselines"],
+        }
+
+    def _written_arms(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        cleaned, base = self.cleaned_data, self._shared()
+        for number, methods in self.numbers.items():
+            prefix = f"arms.{number}."
+            knobs = {
+                name.removeprefix(prefix): typed(cleaned[name], self.fields[name])
+                for name in cleaned
+                if name.startswith(f"{prefix}knobs.")
+            }
+            own = payload.changed(base, cleaned.get(prefix + "changes", {}))
+            yield (
+                number,
+                {
+                    "label": cleaned.get(prefix + "label", ""),
+                    "is_baseline": cleaned[prefix + "is_baseline"],
+                    "spec": payload.without_defaults(own | {"methods": methods} | nested(knobs)),
+                },
+            )
+
+    def _shared(self) -> dict[str, Any]:
+        cleaned = self.cleaned_data
+        values = {path: typed(cleaned[path], self.fields[path]) for path in self.paths if path in cleaned}
+        if hub := str(cleaned.get("data.hub", "")).strip():
+            values["data.source"] = HUB + hub
+        budget = {str(cleaned.get("budget.kind")): typed(cleaned.get("budget.amount"), self.fields["budget.amount"])}
+        return nested(values) | {"budget": budget, "evals": cleaned.get("evals", [])}
 
     def _place(self, found: dict[str, str]) -> None:
         """Put each message at the field that its path names, once; a path of several fields means their first."""
         for path, message in found.items():
-            inner = path.split(".", 2)[-1] if path.startswith("arms.") else path
-            group, _, method = inner.partition(".")
-            if group == "knobs" and inner not in self.fields:
-                self.method_errors.setdefault(method, []).append(message)
-                continue
-            place = "budget.amount" if group == "budget" else inner
-            place = "data.hub" if place == "data.source" and self.data.get("data.hub") else place
-            known = (name for name in self.fields if name == place or name.startswith(f"{place}."))
-            name = next(known, None) if place else None
-            if message not in self.errors.get(name or "__all__", []):
-                self.add_error(name, message)
+            name, said = self._field_of(path), message
+            if name and name.endswith(".changes"):
+                said = f"{path.split('.', 2)[2]}: {message}"
+            if said not in self.errors.get(name or "__all__", []):
+                self.add_error(name, said)
 
-    def is_valid(self) -> bool:
-        return super().is_valid() and not self.method_errors
-
-
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """`3` is a count, `4, 8, 15` is a list; ValidationError in words."""
-    parts = text.replace(",", " ").split()
-    if not parts or not all(part.isdecimal() and len(part) <= 10 for part in parts):
-        raise forms.ValidationError("give a number of seeds, or a list of whole numbers like 4, 8, 15")
-    if len(parts) == 1 and "," not in text:
-        if not 1 <= int(parts[0]) <= services.SEEDS:
-            raise forms.ValidationError(f"between 1 and {services.SEEDS} seeds in one launch")
-        return tuple(range(int(parts[0])))
-    return tuple(map(int, parts))
+    def _field_of(self, path: str) -> str | None:
+        """The arm's own field, its own settings, the field that all arms share, or none: the launch as a whole."""
+        if path in self.fields or path == "arms":
+            return path if path in self.fields else None
+        _, number, inner = (*path.split(".", 2), "")[:3] if path.startswith("arms.") else ("", "", path)
+        group = inner.partition(".")[0]
+        if number:
+            own = self.cleaned_data.get(f"arms.{number}.changes")
+            if own and group in own:
+                return f"arms.{number}.changes"
+            if group in ("", "knobs", "methods"):
+                return f"arms.{number}.methods"
+        place = "budget.amount" if group == "budget" else inner
+        place = "data.hub" if place == "data.source" and self.data.get("data.hub") else place
+        known = (name for name in self.fields if name == place or name.startswith(f"{place}."))
+        return next(known, None) if place else None
 
 
-def cloned(experiment: Experiment) -> dict[str, Any]:
-    """Initial values that repeat an experiment."""
-    arms = sorted(experiment.arms.all(), key=lambda arm: (not arm.is_baseline, arm.pk))
-    first = arms[0].spec
-    values = flat(first.model_dump(mode="json", exclude=set(APART) | {"budget"}))
-    kind, amount = next(iter(first.budget.model_dump(exclude_none=True).items()))
-    for arm in arms:
-        for name, knobs in arm.spec.knobs.items():
-            values |= flat(knobs.model_dump(mode="json"), f"knobs.{name}.")
-    seeds = sorted({run.seed for arm in arms for run in arm.runs.all()})
-    if str(values["data.source"]).startswith(HUB):
-        values |= {"data.hub": values["data.source"].removeprefix(HUB), "data.source": "sotu"}
-    return values | {
-        "title": experiment.title,
-        "question": experiment.question,
-        "project": experiment.project.slug,
-        "methods": list(dict.fromkeys(name for arm in arms for name in arm.spec.methods)),
-        "seeds": str(len(seeds)) if seeds == list(range(len(seeds))) else f"{', '.join(map(str, seeds))},",
-        "budget.kind": kind,
-        "budget.amount": amount,
-        "evals": list(first.evals),
-    }
+def _numbered(path: str, numbers: dict[int, int]) -> str:
+    """A path of the launch, whose arms are counted, as a path of the form, whose arms have numbers."""
+    group, _, rest = path.partition(".")
+    place, _, inner = rest.partition(".")
+    return f"arms.{numbers[int(place)]}.{inner}".rstrip(".") if group == "arms" and place else path

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.db.models import Count, Q
 from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django_htmx.http import trigger_client_event
 
 from training import catalog
 from webapp.experiments import services
-from webapp.experiments.fields import flat
-from webapp.experiments.forms import ExperimentForm, cloned
+from webapp.experiments.arms import fill_in, new_arm, without_arm
+from webapp.experiments.forms import ExperimentForm
 from webapp.experiments.models import Experiment, ExperimentQuerySet
+from webapp.experiments.payload import cloned
 from webapp.experiments.planning import plan as forecast
+from webapp.experiments.written import WrittenForm, in_words
 from webapp.pages import page_of
 from webapp.runs.models import ACTIVE, State
 from webapp.teams.access import person, require, writable
@@ -54,8 +58,16 @@ def experiments(request: HttpRequest) -> HttpResponse:
     return render(request, "experiments/list.html", context)
 
 
-def _form(request: HttpRequest, data: QueryDict | None = None, **kwargs: Any) -> ExperimentForm:
-    return ExperimentForm(data, projects=writable(person(request)).order_by("name"), **kwargs)
+def _form(request: HttpRequest, data: QueryDict | None = None, **kwargs: Any) -> ExperimentForm | WrittenForm:
+    """The form in the view that was posted: field by field, or as JSON."""
+    kind = WrittenForm if data is not None and "written" in data else ExperimentForm
+    return kind(data, projects=writable(person(request)).order_by("name"), **kwargs)
+
+
+def _page(request: HttpRequest, form: ExperimentForm | WrittenForm, **more: Any) -> HttpResponse:
+    """The whole page; without a plan it asks for one itself."""
+    context = {"form": form, "written": isinstance(form, WrittenForm), "cards": catalog.cards().values()}
+    return render(request, "experiments/new.html", context | more)
 
 
 @require_http_methods(["GET", "POST"])
@@ -65,16 +77,18 @@ def new(request: HttpRequest) -> HttpResponse:
         return render(request, "experiments/no_project.html", status=403)
     if request.method == "GET":
         form = _form(request, initial=_initial(request))
-        return render(request, "experiments/new.html", {"form": form, "plan": forecast_of(_filled(request, form))})
+        return _page(request, form, plan=forecast_of(_filled(request, form)))
     form = _form(request, request.POST)
     if not form.is_valid():
-        return render(request, "experiments/new.html", {"form": form, "plan": None}, status=422)
+        answer = _page(request, form, refused=True)
+        answer.status_code = 422
+        return answer
     experiment = services.launch(
         owner=person(request),
         arms=form.arms,
         **{name: form.cleaned_data[name] for name in ("project", "title", "question", "seeds", "queue")},
     )
-    messages.success(request, f"Launched {form.arms and len(form.arms) * len(form.cleaned_data['seeds'])} runs.")
+    messages.success(request, f"Launched {len(form.arms) * len(form.cleaned_data['seeds'])} runs.")
     return redirect("experiment", experiment.code)
 
 
@@ -85,64 +99,95 @@ def _initial(request: HttpRequest) -> dict[str, Any]:
     slug = request.GET.get("project", "")
     initial: dict[str, Any] = {"project": slug} if writable(person(request)).filter(slug=slug).exists() else {}
     if (method := request.GET.get("method")) in catalog.names():
-        initial["methods"] = list(dict.fromkeys(["dense", method]))
+        initial["arms.0.methods"] = [method]
     return initial
 
 
-def _filled(request: HttpRequest, form: ExperimentForm) -> ExperimentForm:
+def _filled(request: HttpRequest, form: forms.Form) -> ExperimentForm | WrittenForm:
     """The form as if it had been posted unchanged, so that the first page already has its plan."""
     data = QueryDict(mutable=True)
     for bound in form:
         value = bound.value()
         if value is not None and value is not False:
             data.setlist(bound.html_name, list(value) if isinstance(value, list | tuple) else [str(value)])
-    data["title"] = data.get("title") or "untitled"
-    data["project"] = data.get("project") or str(writable(person(request)).order_by("name").values_list("slug")[0][0])
-    data["queue"] = data.get("queue") or form.fields["queue"].choices[0][0]  # type: ignore[attr-defined]
+    if "written" not in data:
+        data["title"] = data.get("title") or "untitled"
+        first = writable(person(request)).order_by("name").values_list("slug")[0][0]
+        data["project"] = data.get("project") or str(first)
+        data["queue"] = data.get("queue") or form.fields["queue"].choices[0][0]  # type: ignore[attr-defined]
     return _form(request, data)
 
 
-def forecast_of(form: ExperimentForm) -> dict[str, Any]:
+def forecast_of(form: ExperimentForm | WrittenForm) -> dict[str, Any]:
     """The side panel's content: a plan where the form allows one, and what is in the way of a launch."""
     ready = form.is_valid()
     named = [
-        (bound.id_for_label, bound.label, error)
+        ("" if bound.is_hidden else bound.id_for_label, bound.label, error)
         for bound in form
         for error in bound.errors
         if (bound.name, form.data.get("title", "")) != ("title", "")
     ]
-    named += [
-        (f"method-{name}", catalog.card(name).title, e) for name, found in form.method_errors.items() for e in found
-    ]
     named += [("", "", error) for error in form.non_field_errors()]
     seeds, queue = form.cleaned_data.get("seeds"), form.cleaned_data.get("queue")
-    planned = None
+    planned, warnings = None, []
     if form.arms and seeds and queue and len(seeds) <= services.SEEDS:
-        planned = forecast(arms=[(arm.label, arm.spec) for arm in form.arms], seeds=seeds, queue=queue)
-    return {"forecast": planned, "problems": named, "ready": ready}
+        arms = sorted(form.arms, key=lambda arm: not arm.is_baseline)
+        specs = [(arm.label, arm.spec) for arm in arms]
+        planned = forecast(arms=specs, seeds=seeds, queue=queue)
+    if planned is not None and not planned.workers:
+        warnings = [f"No worker that is alive serves the queue {queue}: the runs will wait until one does."]
+    added = {arm.label for arm in form.arms if arm.added}
+    return {"forecast": planned, "problems": named, "ready": ready, "added": added, "warnings": warnings}
 
 
 @require_POST
 def plan(request: HttpRequest) -> HttpResponse:
-    """What the form as typed would cost; launches nothing."""
-    return render(request, "experiments/_plan.html", {"plan": forecast_of(_form(request, request.POST))})
+    """What the form as typed would cost, and at each field what is wrong with it; launches nothing."""
+    form = _form(request, request.POST)
+    return render(request, "experiments/_planned.html", {"form": form, "plan": forecast_of(form), "live": True})
 
 
 @require_POST
-def preset(request: HttpRequest, method: str) -> HttpResponse:
-    """A method's knobs, filled with one of its presets."""
-    if method not in catalog.names():
-        raise Http404
-    card = catalog.card(method)
+def arms(request: HttpRequest) -> HttpResponse:
+    """Add an arm, remove one, or fill one in from a preset; all else stays as it was typed. Launches nothing.
+
+    With htmx only the arm that changes is sent; without, the page.
+    """
+    verb, _, place = request.POST.get("do", "").partition(".")
     data = request.POST.copy()
-    chosen = (card.presets or {}).get(data.get(f"preset.{method}", ""), card.knobs())
-    for path, value in flat(chosen.model_dump(mode="json"), f"knobs.{method}.").items():
-        if value is False:
-            data.pop(path, None)
-        else:
-            data[path] = str(value)
-    block = _form(request, data).block(card, picked=True)
-    return render(request, "experiments/_knobs.html", {"block": block})
+    numbers = ExperimentForm(data, projects=Project.objects.none()).numbers
+    number = int(place) if place.isdecimal() else -1
+    if verb == "add" and data.get("add.method") in catalog.names():
+        number = max(numbers, default=-1) + 1
+        labels = [str(data.get(f"arms.{known}.label", "")) for known in numbers]
+        data.update(new_arm(number, str(data["add.method"]), labels))
+    elif verb == "remove" and number in numbers:
+        data = without_arm(data, number)
+    elif verb == "preset" and number in numbers:
+        fill_in(data, number)
+    else:
+        raise Http404
+    form = ExperimentForm(data, projects=writable(person(request)).order_by("name"))
+    if not request.htmx:  # type: ignore[attr-defined]
+        return _page(request, form)
+    changed = {"block": form.block(number)} if number in form.numbers else None
+    answer = render(request, "experiments/_arm.html", changed) if changed else HttpResponse()
+    return trigger_client_event(answer, "arms", after="swap")
+
+
+@require_POST
+def view(request: HttpRequest) -> HttpResponse:
+    """The other view of what was typed: the fields as JSON, or the JSON as fields where it is a launch."""
+    form = _form(request, request.POST)
+    projects = writable(person(request)).order_by("name")
+    if isinstance(form, ExperimentForm):
+        other = WrittenForm(initial={"written": in_words(form.written())}, projects=projects)
+        return _page(request, other, plan=forecast_of(_filled(request, other)))
+    values = form.values()
+    if values is None:
+        return _page(request, form)
+    fields = ExperimentForm(initial=values, projects=projects)
+    return _page(request, fields, plan=forecast_of(_filled(request, fields)))
 
 
 @require_POST

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -17,17 +18,32 @@ pytestmark = pytest.mark.django_db
 NEW = "/experiments/new/"
 
 
+def values_of(answer: Any) -> dict[str, Any]:
+    """What a browser would post from this page."""
+    form = answer.context["form"]
+    shown = {bound.html_name: bound.value() for bound in form}
+    return {name: value for name, value in shown.items() if value is not None and value is not False}
+
+
 def asked(client: Client, address: str = NEW, **changes: Any) -> dict[str, Any]:
     """The new-experiment form as it is first shown, with these changes."""
-    form = client.get(address).context["form"]
-    shown = {bound.html_name: bound.value() for bound in form}
-    values = {name: value for name, value in shown.items() if value is not None and value is not False}
-    return {"project": "lab", "queue": "cpu", **values, "title": "EST on text", **changes}
+    shown = values_of(client.get(address))
+    return {"project": "lab", "queue": "cpu", **shown, "title": "EST on text", **changes}
+
+
+def edited(client: Client, values: dict[str, Any], do: str, **changes: Any) -> dict[str, Any]:
+    """The form after one of its buttons was pressed, without JavaScript."""
+    return values_of(client.post("/experiments/new/arms/", values | changes | {"do": do}))
+
+
+def with_est(client: Client, **changes: Any) -> dict[str, Any]:
+    """The form as shown, with an EST arm added."""
+    return edited(client, asked(client), "add", **{"add.method": "est"}) | changes
 
 
 def refusals(client: Client, **changes: Any) -> dict[str, str]:
-    """Launch with these changes; the messages at each field."""
-    answer = client.post(NEW, asked(client, **changes))
+    """Launch an EST arm with these changes; the messages at each field."""
+    answer = client.post(NEW, with_est(client, **changes))
     assert answer.status_code == 422
     assert not Run.objects.exists()
     return {name: " ".join(found) for name, found in answer.context["form"].errors.items()}
@@ -40,17 +56,86 @@ def test_the_form_as_shown_launches_a_dense_baseline_on_three_seeds() -> None:
     assert sorted(Run.objects.values_list("arm__label", "seed")) == [("Dense", 0), ("Dense", 1), ("Dense", 2)]
 
 
-def test_the_first_of_two_methods_is_the_baseline() -> None:
+def test_a_method_is_launched_with_its_matched_baselines() -> None:
     client = member()
-    client.post(NEW, asked(client, methods=["dense", "est"]))
-    arms = Arm.objects.order_by("pk").values_list("label", "is_baseline")
-    assert list(arms) == [("Dense", True), ("Evolving Subnetwork Training", False)]
+    client.post(NEW, asked(client, f"{NEW}?method=est"))
+    assert list(Arm.objects.order_by("pk").values_list("label", "is_baseline")) == [
+        ("Evolving Subnetwork Training", False),
+        ("Dense, equal steps", True),
+        ("Dense, equal FLOPs (Evolving Subnetwork Training)", False),
+    ]
+
+
+def test_a_dense_arm_that_was_asked_for_is_the_baseline() -> None:
+    client = member()
+    client.post(NEW, with_est(client))
+    assert Arm.objects.count() == 3
+    assert Arm.objects.get(is_baseline=True).label == "Dense"
+
+
+def test_without_matched_baselines_only_what_was_asked_for_runs() -> None:
+    client = member()
+    values = asked(client, f"{NEW}?method=est")
+    del values["matched_baselines"]
+    client.post(NEW, values)
+    assert [arm.label for arm in Arm.objects.all()] == ["Evolving Subnetwork Training"]
 
 
 def test_a_knob_typed_into_the_form_reaches_the_arm() -> None:
     client = member()
-    client.post(NEW, asked(client, methods=["dense", "est"], **{"knobs.est.stage1": "0.4"}))
-    assert Arm.objects.get(is_baseline=False).body["knobs"]["est"]["stage1"] == 0.4
+    client.post(NEW, with_est(client, **{"arms.1.knobs.est.stage1": "0.4"}))
+    assert Arm.objects.get(body__methods=["est"]).body["knobs"]["est"]["stage1"] == 0.4
+
+
+def test_a_method_may_have_several_arms_with_other_knobs() -> None:
+    client = member()
+    values = edited(client, with_est(client), "add", **{"add.method": "est"})
+    assert values["arms.2.label"] == "Evolving Subnetwork Training 2"
+    del values["arms.2.knobs.est.inverse_scale"]
+    client.post(NEW, values | {"arms.2.label": "EST without 1/p"})
+    scaled = Arm.objects.filter(body__methods=["est"]).values_list("label", "body__knobs__est__inverse_scale")
+    assert set(scaled) == {("Evolving Subnetwork Training", True), ("EST without 1/p", False)}
+
+
+def test_adding_and_removing_arms_loses_nothing_that_was_typed() -> None:
+    client = member()
+    values = with_est(client, **{"arms.1.knobs.est.heads": "0.25", "seeds": "4, 8", "batch_size": "no number"})
+    after = edited(client, values, "remove.0")
+    assert {name: value for name, value in values.items() if not name.startswith("arms.0.")} == after
+
+
+def test_htmx_gets_the_new_arm_alone() -> None:
+    client = member()
+    values = asked(client, **{"add.method": "est", "do": "add"})
+    page = client.post("/experiments/new/arms/", values, headers={"HX-Request": "true"}).content.decode()
+    assert page.count("<fieldset") == 1
+    assert 'name="arms.1.knobs.est.heads"' in page
+
+
+def test_an_arm_of_a_method_that_is_not_there_is_not_added() -> None:
+    client = member()
+    values = asked(client, **{"add.method": "nothing", "do": "add"})
+    assert client.post("/experiments/new/arms/", values).status_code == 404
+
+
+def test_an_arm_may_differ_in_a_shared_setting() -> None:
+    client = member()
+    client.post(NEW, with_est(client, **{"arms.1.changes": '{"optim": {"learning_rate": 0.005}}'}))
+    rates = Arm.objects.order_by("pk").values_list("label", "body__optim__learning_rate")
+    assert ("Evolving Subnetwork Training", 0.005) in rates
+    assert ("Dense", 0.001) in rates
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", "[" * 5000, '{"optim": {"learning_rate": NaN}}', '{"methods": ["dense"]}']
+)
+def test_an_arms_own_settings_that_cannot_be_are_refused_there(text: str) -> None:
+    assert list(refusals(member(), **{"arms.1.changes": text})) == ["arms.1.changes"]
+
+
+def test_a_fault_in_an_arms_own_settings_names_its_path() -> None:
+    found = refusals(member(), **{"arms.1.changes": '{"optim": {"learning_rate": 7}}'})
+    assert found["arms.1.changes"].startswith("optim.learning_rate: ")
 
 
 @pytest.mark.parametrize(
@@ -69,18 +154,29 @@ def test_a_budget_that_cannot_be_is_refused_at_its_field(amount: str) -> None:
 
 
 def test_a_knob_out_of_its_range_is_refused_at_its_field() -> None:
-    assert list(refusals(member(), methods=["est"], **{"knobs.est.heads": "1.5"})) == ["knobs.est.heads"]
+    assert list(refusals(member(), **{"arms.1.knobs.est.heads": "1.5"})) == ["arms.1.knobs.est.heads"]
 
 
-def test_knobs_that_disagree_are_refused_at_their_method() -> None:
+def test_knobs_that_disagree_are_refused_at_their_arm() -> None:
+    found = refusals(member(), **{"arms.1.knobs.est.stage1": "0.7", "arms.1.knobs.est.stage2": "0.7"})
+    assert "more than all" in found["arms.1.methods"]
+
+
+def test_two_arms_that_are_the_same_are_refused_at_the_second() -> None:
     client = member()
-    answer = client.post(NEW, asked(client, methods=["est"], **{"knobs.est.stage1": "0.7", "knobs.est.stage2": "0.7"}))
-    assert "more than all" in answer.context["form"].method_errors["est"][0]
+    answer = client.post(NEW, edited(client, asked(client), "add", **{"add.method": "dense"}))
+    assert list(answer.context["form"].errors) == ["arms.1.methods"]
 
 
-def test_knobs_of_a_method_that_is_not_picked_are_not_judged() -> None:
+def test_an_arm_without_a_label_is_refused_there() -> None:
+    assert list(refusals(member(), **{"arms.1.label": " "})) == ["arms.1.label"]
+
+
+def test_a_form_without_arms_is_refused() -> None:
     client = member()
-    assert client.post(NEW, asked(client, **{"knobs.est.heads": "7"})).status_code == 302
+    answer = client.post(NEW, edited(client, asked(client), "remove.0"))
+    assert answer.status_code == 422
+    assert "choose at least one method" in answer.content.decode()
 
 
 @pytest.mark.parametrize("seeds", ["1, 1", "0", "51", "-3", "a", "2147483648, 1"])
@@ -104,38 +200,114 @@ def test_a_longer_context_than_the_models_is_refused_at_the_model() -> None:
     assert list(refusals(member(), **{"data.context": "300"})) == ["model.preset"]
 
 
+def plan_of(client: Client, values: dict[str, Any]) -> Any:
+    return client.post("/experiments/new/plan/", values)
+
+
 def test_the_plan_tells_runs_and_flops_and_launches_nothing() -> None:
     client = member()
-    plan = client.post("/experiments/new/plan/", asked(client, methods=["dense", "est"])).context["plan"]["forecast"]
+    plan = plan_of(client, with_est(client)).context["plan"]["forecast"]
     dense = next(arm for arm in plan.arms if arm.is_baseline)
-    assert (plan.runs, dense.steps, Run.objects.count()) == (6, 600, 0)
+    assert (plan.runs, dense.steps, Run.objects.count()) == (9, 600, 0)
 
 
-def test_the_plan_of_a_form_with_a_fault_names_it() -> None:
+def test_the_plan_marks_the_arms_that_are_added() -> None:
     client = member()
-    answer = client.post("/experiments/new/plan/", asked(client, **{"batch_size": "0"}))
-    assert '<a href="#id_batch_size">Batch size</a>' in answer.content.decode()
+    page = plan_of(client, with_est(client)).content.decode()
+    assert "Dense, equal FLOPs (Evolving Subnetwork Training) <small>added</small>" in page
+    assert page.count("<small>added</small>") == 1
 
 
-def test_the_plan_says_that_no_worker_has_reported() -> None:
+def test_the_plan_of_a_form_with_a_fault_names_it_and_says_it_at_its_field() -> None:
     client = member()
-    assert "No worker has reported" in client.get(NEW).content.decode()
+    page = plan_of(client, asked(client, **{"batch_size": "0"})).content.decode()
+    assert '<a href="#id_batch_size">Batch size</a>' in page
+    assert '<span class="error" id="id_batch_size_error" hx-swap-oob="true">Input should be greater' in page
 
 
-def test_a_preset_fills_in_the_knobs() -> None:
+def test_the_plan_takes_a_message_away_from_a_field_that_was_mended() -> None:
     client = member()
-    answer = client.post("/experiments/new/preset/est/", asked(client, **{"preset.est": "est-gpt2"}))
-    assert 'value="0.3333333333333333"' in answer.content.decode()
+    assert (
+        '<span class="error" id="id_batch_size_error" hx-swap-oob="true"></span>'
+        in plan_of(client, asked(client)).content.decode()
+    )
+
+
+def test_the_plan_warns_of_a_queue_that_nobody_serves_and_lets_it_be_launched() -> None:
+    client = member()
+    assert "No worker that is alive serves the queue cpu" in plan_of(client, asked(client)).content.decode()
+    Worker.objects.create(name="cpu-0", queue="cpu", device="small")
+    assert "No worker that is alive" not in plan_of(client, asked(client)).content.decode()
+    client.post(NEW, asked(client, queue="gpu-far"))
+    assert set(Run.objects.values_list("queue", flat=True)) == {"gpu-far"}
+
+
+def test_the_plan_says_that_no_worker_has_measured_its_speed() -> None:
+    client = member()
+    assert "its speed yet" in client.get(NEW).content.decode()
+
+
+def test_a_preset_fills_in_the_knobs_of_its_arm() -> None:
+    client = member()
+    values = with_est(client, **{"arms.1.preset": "est/est-gpt2", "arms.1.label": "EST as published"})
+    after = edited(client, values, "preset.1")
+    assert (after["arms.1.knobs.est.stage2"], after["arms.1.label"]) == ("0.3333333333333333", "EST as published")
+
+
+def test_presets_say_what_to_know_before_trusting_them() -> None:
+    page = member().get(f"{NEW}?method=est").content.decode()
+    assert "their boundaries are not confirmed" in page
 
 
 def test_a_clone_asks_the_same_again() -> None:
     client = member()
-    client.post(NEW, asked(client, methods=["dense", "est"], seeds="4, 8", **{"knobs.est.heads": "0.25"}))
+    client.post(NEW, with_est(client, seeds="4, 8", **{"arms.1.knobs.est.heads": "0.25"}))
     first = Experiment.objects.get()
     client.post(NEW, asked(client, f"{NEW}?clone={first.code}"))
     second = Experiment.objects.exclude(pk=first.pk).get()
-    assert [arm.digest for arm in second.arms.order_by("pk")] == [arm.digest for arm in first.arms.order_by("pk")]
-    assert sorted(Run.objects.filter(arm__experiment=second).values_list("seed", flat=True)) == [4, 4, 8, 8]
+    digests = [set(experiment.arms.values_list("digest", "is_baseline")) for experiment in (first, second)]
+    assert digests[0] == digests[1]
+    assert sorted(Run.objects.filter(arm__experiment=second).values_list("seed", flat=True)) == [4, 4, 4, 8, 8, 8]
+
+
+def test_a_clone_makes_its_matched_baselines_anew() -> None:
+    client = member()
+    client.post(NEW, asked(client, f"{NEW}?method=est"))
+    values = asked(client, f"{NEW}?clone={Experiment.objects.get().code}", **{"budget.amount": "300"})
+    client.post(NEW, values)
+    again = Experiment.objects.latest("pk").arms.order_by("pk")
+    assert [arm.spec.steps() for arm in again][:2] == [300, 300]
+    assert [arm.label for arm in again][1:] == [
+        "Dense, equal steps",
+        "Dense, equal FLOPs (Evolving Subnetwork Training)",
+    ]
+
+
+def test_a_clone_of_arms_that_differ_in_more_than_knobs_keeps_what_they_differ_in() -> None:
+    client = member()
+    specs = [
+        {"budget": {"steps": 40}},
+        {"budget": {"tokens": 4096}, "methods": ["est"], "knobs": {"est": {"heads": 0.25}}},
+        {
+            "budget": {"steps": 80},
+            "optim": {"beta1": 0.8},
+            "data": {"context": 64},
+            "evals": ["cloze"],
+            "methods": ["est"],
+        },
+    ]
+    body = {
+        "project": "lab", "title": "By REST", "seeds": [3], "queue": "gpu-far", "matched_baselines": False,
+        "arms": [{"label": f"arm {n}", "spec": spec, "is_baseline": n == 1} for n, spec in enumerate(specs)],
+    }  # fmt: skip
+    code = client.post("/api/v1/experiments", json.dumps(body), content_type="application/json").json()["code"]
+    answer = client.post(NEW, values_of(client.get(f"{NEW}?clone={code}")))
+    assert answer.status_code == 302, answer.context["form"].errors
+    facts = [
+        list(experiment.arms.order_by("pk").values_list("label", "digest", "is_baseline", "runs__seed", "runs__queue"))
+        for experiment in Experiment.objects.order_by("pk")
+    ]
+    assert facts[0] == facts[1]
 
 
 def test_an_archived_experiment_leaves_the_list_and_comes_back() -> None:

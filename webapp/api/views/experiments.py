@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.api.answers import ExperimentAnswer, ExperimentRow, PlanAnswer
-from webapp.api.bodies import ExperimentQuery, LaunchBody
+from webapp.api.bodies import ExperimentQuery, LaunchBody, in_body
 from webapp.api.comparison import ComparisonAnswer
 from webapp.api.idempotency import once
 from webapp.api.operations import Endpoint, operation
@@ -86,19 +86,9 @@ class Experiments(Endpoint):
                 arms=body.requests, seeds=body.seeds, queue=body.queue,
             )  # fmt: skip
         except services.LaunchRefused as refusal:
-            raise refused(_in_body(refusal.problems)) from None
+            raise refused(in_body(refusal.problems)) from None
         location = reverse("api:experiment", kwargs={"code": experiment.code})
         return Response(ExperimentAnswer.read(experiment), status=202, headers={"Location": location})
-
-
-def _in_body(problems: dict[str, str]) -> dict[str, str]:
-    """Paths of the launch as paths of its body, where a spec lies under `spec`."""
-    parts = {path: path.split(".") for path in problems}
-    within = {path for path, found in parts.items() if len(found) > 2 and found[0] == "arms" and found[2] != "label"}
-    return {
-        ".".join([*parts[path][:2], "spec", *parts[path][2:]]) if path in within else path: message
-        for path, message in problems.items()
-    }
 
 
 class Plans(Endpoint):
@@ -111,7 +101,7 @@ class Plans(Endpoint):
         asked = body.requests
         problems = services.refusals(project=project, title=body.title, arms=asked, seeds=body.seeds, queue=body.queue)
         if problems:
-            raise refused(_in_body(problems))
+            raise refused(in_body(problems))
         specs = [(arm.label, arm.spec) for arm in sorted(asked, key=lambda arm: not arm.is_baseline)]
         return Response(PlanAnswer.of(planning.plan(arms=specs, seeds=body.seeds, queue=body.queue)))
 
