@@ -10,9 +10,9 @@ from django.urls import reverse
 
 SECTIONS = (
     ("Experiments", "experiments"),
-    ("Reports", "reports"),
     ("Queue", "queue"),
     ("Methods", "methods"),
+    ("Records", "records"),
     ("Data", "datasets"),
     ("Projects", "projects"),
 )

@@ -7,6 +7,7 @@ import math
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from tests.webapp.results import planted
 from training import catalog
 from training.records import Purpose
 from training.spec import Budget, RunSpec
@@ -32,10 +33,10 @@ def pages() -> dict[str, str]:
         "new": f"/experiments/new/?clone={experiment.code}",
         "compare": f"/experiments/{experiment.code}/",
         "queue": "/queue/",
-        "calibration": "/calibration/",
         "run": f"/runs/{running.code}/",
         "methods": "/methods/",
         "method": "/methods/est/",
+        "records": "/records/",
         "data": "/data/",
         "projects": "/projects/",
         "project": "/projects/vision-lab/",
@@ -60,19 +61,13 @@ def _experiment(user: User, project: Project) -> Experiment:
 
 
 def _finished(user: User, project: Project) -> None:
-    """Five runs that ended near their forecasts, made by a worker that had measured itself."""
-    Worker.objects.update(pace=[1e-4, 1e-11, 5e-9, 2e-9, 2e-9], startup_seconds=2.5)
-    specs = [(f"{steps} steps", RunSpec(budget=Budget(steps=steps))) for steps in (50, 100, 200, 400, 800)]
-    arms = [services.ArmRequest(label, spec, label == "50 steps") for label, spec in specs]
-    services.launch(project=project, owner=user, title="How long?", arms=arms, seeds=[0], queue="cpu")
-    for place, run in enumerate(Run.objects.filter(arm__experiment__title="How long?").select_related("forecast")):
-        Run.objects.filter(pk=run.pk).update(
-            state="succeeded",
-            finished_at=timezone.now(),
-            wall_seconds=(run.forecast.seconds or 0.0) * (0.9 + 0.08 * place),
-            executed_flops=run.forecast.flops,
-            environment={"device": "2 x Xeon"},
-        )
+    """A matched comparison that has ended, for records and method pages."""
+    experiment = Experiment.objects.create(project=project, title="EST at half the price", owner=user)
+    for index, (label, lag) in enumerate((("Dense", 1.0), ("EST", 0.6))):
+        spec = RunSpec(methods=("est",)) if index else RunSpec()
+        runs = [planted.run(seed, lag=lag) for seed in range(5)]
+        arm = planted.store(experiment, planted.arm(label, runs, index=index, spec=spec))
+        arm.runs.update(environment={"device": "Intel Xeon @ 2.10GHz", "threads": 1})
 
 
 def _running() -> Run:

@@ -31,6 +31,10 @@ class Experiment(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     archived_at = models.DateTimeField(null=True, blank=True)
+    stop_dominated = models.BooleanField(default=False)
+    """Pause the runs of arms that hardly have a chance to reach the quality-cost frontier."""
+    retimes = models.ForeignKey("Arm", null=True, blank=True, on_delete=models.SET_NULL, related_name="retimings")
+    """The arm of another experiment that this one times again."""
 
     objects = ExperimentQuerySet.as_manager()
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from django.urls import re_path
+from django.urls import path, re_path
 
-from webapp.results import views
+from webapp.results import record_views, views
 
 CODE = r"^experiments/(?P<code>[2-9a-z]{12})/"
 
@@ -12,4 +12,6 @@ urlpatterns = [
     re_path(rf"{CODE}$", views.experiment, name="experiment"),
     re_path(rf"{CODE}state/$", views.state, name="experiment-state"),
     re_path(rf"{CODE}(?P<name>[a-z]+)\.(?P<form>csv|parquet|json)$", views.export, name="experiment-export"),
+    path("records/", record_views.page, name="records"),
+    path("records/retime/<slug:code>/", record_views.retime, name="record-retime"),
 ]

@@ -193,7 +193,13 @@ def _worse_or_jumps(measured: Measured) -> float:
 
 
 REPRODUCTION = Reproduction(
-    spec={"data": {"context": 64}, "model": {"preset": "gpt2-tiny"}, "budget": {"steps": 480}, "eval_points": 24},
+    spec={
+        "data": {"context": 64},
+        "model": {"preset": "gpt2-tiny"},
+        "budget": {"steps": 480},
+        "optim": {"learning_rate": 1e-3, "warmup": 0.02},
+        "eval_points": 24,
+    },
     arms=(
         Variant("Dense"),
         Variant("EST", {"methods": ["est"], "knobs": {"est": PRESETS["est-tinyllama"]}}),
