@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training import catalog
 from training.records import OUTSIDE_TRAINING, Purpose
 from training.spec import RunSpec
-from webapp.results.curves import Curve
+from webapp.results.curves import Curve, Floats
+
+Ints = NDArray[np.int64]
 
 
 class Unit(StrEnum):
@@ -64,6 +68,40 @@ class Evaluation:
     loss: float | None
 
 
+class Evaluations(Sequence[Evaluation]):
+    """A run's evaluations as columns, for there may be thousands: `losses` is NaN where one was not finite."""
+
+    def __init__(self, steps: Ints, tokens: Ints, executed: Floats, seconds: Floats, losses: Floats) -> None:
+        self.steps, self.tokens, self.executed, self.seconds, self.losses = steps, tokens, executed, seconds, losses
+
+    @classmethod
+    def of(cls, rows: Sequence[Evaluation]) -> Evaluations:
+        if isinstance(rows, cls):
+            return rows
+        steps, tokens = (np.array([getattr(row, name) for row in rows], np.int64) for name in ("steps", "tokens"))
+        executed, seconds = (np.array([getattr(row, name) for row in rows], float) for name in ("executed", "seconds"))
+        losses = np.array([np.nan if row.loss is None else row.loss for row in rows], float)
+        return cls(steps, tokens, executed, seconds, losses)
+
+    def __len__(self) -> int:
+        return self.steps.size
+
+    @overload
+    def __getitem__(self, at: int) -> Evaluation: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Evaluation, ...]: ...
+    def __getitem__(self, at: int | slice) -> Evaluation | tuple[Evaluation, ...]:
+        if isinstance(at, slice):
+            return tuple(self[i] for i in range(*at.indices(len(self))))
+        loss, made = float(self.losses[at]), (int(self.steps[at]), int(self.tokens[at]))
+        return Evaluation(*made, float(self.executed[at]), float(self.seconds[at]), None if np.isnan(loss) else loss)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 @dataclass(frozen=True, slots=True)
 class SeedRun:
     """One seed of an arm."""
@@ -71,7 +109,7 @@ class SeedRun:
     code: str
     seed: int
     state: str
-    evaluations: tuple[Evaluation, ...] = ()
+    evaluations: Sequence[Evaluation] = ()
     lines: tuple[Line, ...] = ()
     joules: float | None = None
 
@@ -105,14 +143,10 @@ class SeedRun:
         """Evaluations against this unit; None if the points do not tell it."""
         if not unit.accrues:
             return None
-        if unit is Unit.EFFECTIVE:
-            effective = [self.effective(evaluation) for evaluation in self.evaluations]
-            costs = [cost for cost in effective if cost is not None]
-            if len(costs) < len(effective):
-                return None
-        else:
-            costs = [float(getattr(evaluation, unit.value)) for evaluation in self.evaluations]
-        return Curve.of(costs, [evaluation.loss for evaluation in self.evaluations])
+        rows = Evaluations.of(self.evaluations)
+        if unit is not Unit.EFFECTIVE:
+            return Curve(getattr(rows, unit.value).astype(float), rows.losses)
+        return None if self.density is None else Curve(self.density * rows.executed, rows.losses)
 
 
 def _training(line: Line) -> bool:

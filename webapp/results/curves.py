@@ -114,13 +114,18 @@ def band(curves: Sequence[Curve], points: int = 200) -> Band | None:
 
 
 def thinned(curve: Curve, limit: int) -> Curve:
-    """At most `limit` points: first and last, and the lowest and highest of each stretch between."""
+    """At most `limit` points: first and last, and the lowest and highest of each stretch between, even in log cost."""
     if curve.costs.size <= limit:
         return curve
     inner = np.arange(1, curve.costs.size - 1)
+    logs = np.log(np.maximum(curve.costs[inner], np.finfo(float).tiny))
+    positive = logs[curve.costs[inner] > 0]
+    first, last = (float(positive[0]), float(positive[-1])) if positive.size else (0.0, 0.0)
+    edges = np.linspace(first, last, max((limit - 2) // 2, 1) + 1)[1:-1]
     filled = np.nan_to_num(curve.losses, nan=np.inf)
     kept = {0, curve.costs.size - 1}
-    for stretch in np.array_split(inner, (limit - 2) // 2):
-        kept |= {int(stretch[filled[stretch].argmin()]), int(stretch[filled[stretch].argmax()])}
+    for stretch in np.split(inner, np.searchsorted(logs, edges)):
+        if stretch.size:
+            kept |= {int(stretch[filled[stretch].argmin()]), int(stretch[filled[stretch].argmax()])}
     chosen = np.array(sorted(kept))
     return Curve(curve.costs[chosen], curve.losses[chosen])

@@ -14,11 +14,9 @@ import numpy as np
 from training.records import OUTSIDE_TRAINING, Purpose
 from webapp.results import notation
 from webapp.results.comparison import ArmResult, Comparison, Unit
-from webapp.results.curves import Curve, Floats, band, thinned
+from webapp.results.curves import Floats
 from webapp.results.tables import mean_lines
 
-LIMIT = 1_000
-"""Most points of a trace that the browser gets."""
 HATCHES = {Purpose.EVAL: "/", Purpose.REDONE: "x", Purpose.ADAPT: "."}
 OVERHEAD = "\\"
 """Hatch of counted work that is not plain training steps: grey printing must tell it too."""
@@ -38,62 +36,6 @@ class Figure:
         """`Showing 1,000 of 50,000 points, min and max kept.`"""
         kept = ", min and max of each stretch kept" if self.shown < self.total else ""
         return f"Showing {self.shown:,} of {self.total:,} points{kept}."
-
-
-def loss_vs_cost(comparison: Comparison, unit: Unit) -> Figure:
-    """Validation loss against cost: thin seeds, mean and 95 % band on a common cost grid."""
-    traces: list[dict[str, Any]] = []
-    shown = total = 0
-    for arm in comparison.arms:
-        every = [curve for run in arm.runs if (curve := run.curve(unit)) is not None]
-        drawn = [thinned(curve, LIMIT) for curve in every]
-        shown += sum(curve.costs.size for curve in drawn)
-        total += sum(curve.costs.size for curve in every)
-        mean = _mean(arm, list(arm.curves(unit).values()), unit)
-        seeds = [_seed(arm, curve) for curve in drawn]
-        if seeds and not mean:
-            seeds[0] |= {"name": f"{arm.label} (running)", "showlegend": True}
-        traces += seeds + mean
-    layout = {
-        "xaxis": {"type": "log", "title": {"text": f"{unit.label}, log"}, **cost_ticks(unit)},
-        "yaxis": {"title": {"text": "validation loss (nats)"}},
-        "hovermode": "closest",
-    }
-    ends = [f"{arm.label} ends at {notation.loss(arm.final_loss)}" for arm in comparison.arms if arm.final_loss]
-    summary = f"Validation loss against {unit.label}. {'; '.join(ends) or 'No run has finished yet'}."
-    return Figure({"data": traces, "layout": layout}, summary, shown, total)
-
-
-def _seed(arm: ArmResult, curve: Curve) -> dict[str, Any]:
-    positive = curve.costs > 0
-    return {
-        "x": plain(curve.costs[positive]),
-        "y": plain(curve.losses[positive]),
-        "meta": {"arm": arm.index, "role": "seed"},
-        "showlegend": False,
-    }
-
-
-def _mean(arm: ArmResult, curves: list[Curve], unit: Unit) -> list[dict[str, Any]]:
-    """Mean over seeds, and its band from 3 seeds on."""
-    found = band(curves)
-    if found is None:
-        return []
-    meta = {"arm": arm.index}
-    label = escape(arm.label)
-    pairs = zip(found.costs, found.mean, strict=True)
-    text = [f"{label}: {loss:.3f} at {notation.quantity(cost, unit)}" for cost, loss in pairs]
-    mean = {
-        "x": plain(found.costs),
-        "y": plain(found.mean),
-        "name": f"{arm.label} (n = {found.n})",
-        "meta": {**meta, "role": "mean"},
-        "text": text,
-        "hoverinfo": "text",
-    }
-    if found.half is None:
-        return [mean]
-    return [ribbon(arm, found.costs, found.mean - found.half, found.mean + found.half), mean]
 
 
 def ribbon(arm: ArmResult, x: Floats, low: Floats, high: Floats) -> dict[str, Any]:

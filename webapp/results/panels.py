@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from webapp.results import closed_forms, figures, frontier_chart, saving_chart, summary, tables
+from webapp.results import closed_forms, figures, frontier_chart, loss_chart, saving_chart, summary, tables
 from webapp.results.ask import Ask, Overheads, Tab
 from webapp.results.comparison import Comparison, Unit
 from webapp.results.figures import Figure
@@ -48,7 +48,7 @@ TABLES: dict[str, Callable[[Comparison, Ask], Table]] = {
 }
 """Exported in full, where a page may show words or fewer rows."""
 FIGURES: dict[str, Callable[[Comparison, Ask], Figure]] = {
-    "curves": lambda comparison, ask: figures.loss_vs_cost(comparison, ask.unit),
+    "curves": lambda comparison, ask: loss_chart.loss_vs_cost(comparison, ask.unit),
     "savings": lambda comparison, ask: saving_chart.saving_at_equal_loss(
         comparison, findings(comparison, ask.unit), ask.unit
     ),
@@ -89,9 +89,9 @@ def panels(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> list
 
 
 def _curves(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> list[Panel]:
-    chart = FIGURES["curves"](comparison, ask)
+    chart = loss_chart.loss_vs_cost(comparison, ask.unit)
     note = "Thin: seeds, running ones too. Strong: mean of the finished, from 3 on with its 95% band (t)."
-    return [Panel("curves", "Validation loss against cost", tables.curves(comparison), chart, note)]
+    return [Panel("curves", "Validation loss against cost", loss_chart.in_words(comparison), chart, note)]
 
 
 def _savings(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> list[Panel]:

@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils.cache import get_conditional_response, patch_cache_control, patch_vary_headers
 from django.views.decorators.http import require_safe
 
 from webapp.experiments.models import Experiment
-from webapp.results import exports, selectors, summary, tables, wording
+from webapp.results import exports, pages, selectors, summary, tables, wording
 from webapp.results.ask import Ask, Overheads, Tab
-from webapp.results.comparison import Unit
+from webapp.results.comparison import Comparison
 from webapp.results.exports import Format
 from webapp.results.frontier import qualities
-from webapp.results.panels import FIGURES, TABLES, panels, quality, units
-from webapp.results.savings import findings
+from webapp.results.panels import FIGURES, TABLES, quality, units
 from webapp.runs.models import TERMINAL, Run
+
+BOOT = secrets.token_hex(8)
+"""Another process may run another version of the templates: what it drew is not taken for ours."""
 
 
 @login_required
 @require_safe
 def experiment(request: HttpRequest, code: str) -> HttpResponse:
     """The compare page; htmx gets the part below the heading."""
-    found = _experiment(request, code)
-    ask = Ask.read(request.GET)
-    comparison = selectors.comparison(found)
-    judged = findings(comparison)
-    overview = summary.comparison_table(comparison, judged)
-    context = {
+    found, ask = _experiment(request, code), Ask.read(request.GET)
+    stamp = selectors.stamp(found)
+    if not request.htmx or request.htmx.history_restore_request:  # type: ignore[attr-defined]
+        return render(request, "results/experiment.html", _context(found, ask, stamp))
+    return _conditional(request, stamp, lambda: render(request, "results/_results.html", _context(found, ask, stamp)))
+
+
+def _context(found: Experiment, ask: Ask, stamp: str) -> dict[str, Any]:
+    page = pages.page(found, ask, stamp)
+    comparison, overview = page.comparison, summary.comparison_table(page.comparison, page.judged)
+    return {
         "experiment": found,
         "comparison": comparison,
-        "answers": wording.answers(judged),
+        "answers": wording.answers(page.judged),
         "progress": wording.progress([run.state for run in comparison.runs]),
         "unfinished": any(run.state not in TERMINAL for run in comparison.runs),
         "done": sum(run.state in TERMINAL for run in comparison.runs),
@@ -47,11 +58,20 @@ def experiment(request: HttpRequest, code: str) -> HttpResponse:
         "qualities": qualities(comparison) if ask.tab is Tab.FRONTIER else (),
         "quality": quality(comparison, ask),
         "overheads": list(Overheads),
-        "panels": panels(comparison, ask, judged if ask.unit is Unit.EXECUTED else findings(comparison, ask.unit)),
+        "panels": page.panels,
         "rows": tables.SHOWN,
     }
-    part = request.htmx and not request.htmx.history_restore_request  # type: ignore[attr-defined]
-    return render(request, "results/_results.html" if part else "results/experiment.html", context)
+
+
+def _conditional(request: HttpRequest, stamp: str, make: Callable[[], HttpResponse]) -> HttpResponse:
+    """304 for whoever holds what these rows and this address give; made by `make` otherwise."""
+    seen = (BOOT, stamp, request.get_full_path(), bool(request.htmx))  # type: ignore[attr-defined]
+    tag = f'"{hashlib.sha256(repr(seen).encode()).hexdigest()[:32]}"'
+    response = get_conditional_response(request, etag=tag) or make()
+    response.headers["ETag"] = tag
+    patch_cache_control(response, private=True, no_cache=True)
+    patch_vary_headers(response, ("HX-Request", "Cookie"))
+    return response
 
 
 @login_required
@@ -80,7 +100,11 @@ def export(request: HttpRequest, code: str, name: str, form: str) -> HttpRespons
     found, kind, ask = _experiment(request, code), Format(form), Ask.read(request.GET)
     if name not in (FIGURES if kind is Format.JSON else TABLES):
         raise Http404(f"no {kind} of {name}")
-    comparison = selectors.comparison(found)
+    stamp = selectors.stamp(found)
+    return _conditional(request, stamp, lambda: _exported(selectors.comparison(found, stamp), name, kind, ask))
+
+
+def _exported(comparison: Comparison, name: str, kind: Format, ask: Ask) -> HttpResponse:
     match kind:
         case Format.CSV:
             body = TABLES[name](comparison, ask).csv.encode()
@@ -88,7 +112,7 @@ def export(request: HttpRequest, code: str, name: str, form: str) -> HttpRespons
             body = exports.parquet(TABLES[name](comparison, ask))
         case Format.JSON:
             body = exports.plotly(FIGURES[name](comparison, ask))
-    headers = {"Content-Disposition": f'attachment; filename="{found.code}-{name}.{kind}"'}
+    headers = {"Content-Disposition": f'attachment; filename="{comparison.code}-{name}.{kind}"'}
     return HttpResponse(body, content_type=kind.media_type, headers=headers)
 
 

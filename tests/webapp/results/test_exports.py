@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from tests.webapp.results import planted
 from webapp.results.comparison import Unit
 from webapp.results.exports import parquet, plotly
-from webapp.results.figures import loss_vs_cost
+from webapp.results.loss_chart import loss_vs_cost
 from webapp.results.tables import Table
 
 

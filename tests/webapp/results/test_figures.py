@@ -10,7 +10,8 @@ import pytest
 from tests.webapp.results import planted
 from training.spec import RunSpec
 from webapp.results.comparison import Comparison, Evaluation, Unit
-from webapp.results.figures import LIMIT, ledger_bars, loss_vs_cost
+from webapp.results.figures import ledger_bars
+from webapp.results.loss_chart import BUDGET, MOST, loss_vs_cost
 
 SEEDS = (1, 2, 3)
 
@@ -26,7 +27,7 @@ def roles(figure: dict[str, list[dict[str, dict[str, object]]]], arm: int) -> li
 
 
 def test_every_seed_is_drawn_behind_a_band_and_a_mean() -> None:
-    assert roles(loss_vs_cost(compared(), Unit.EXECUTED).figure, 1) == ["seed", "seed", "seed", "band", "mean"]
+    assert roles(loss_vs_cost(compared(), Unit.EXECUTED).figure, 1) == ["seed", "band", "mean"]
 
 
 def test_the_mean_ends_where_the_first_seed_ends() -> None:
@@ -37,7 +38,7 @@ def test_the_mean_ends_where_the_first_seed_ends() -> None:
 def test_runs_still_going_are_drawn_thin_and_named() -> None:
     arm = planted.arm("Dense", [planted.run(seed, state="running") for seed in SEEDS])
     figure = loss_vs_cost(planted.comparison(arm), Unit.EXECUTED).figure
-    assert roles(figure, 0) == ["seed", "seed", "seed"]
+    assert roles(figure, 0) == ["seed"]
     assert [trace["name"] for trace in figure["data"] if trace["showlegend"]] == ["Dense (running)"]
 
 
@@ -52,7 +53,8 @@ def test_a_long_curve_is_thinned_and_says_so() -> None:
     figure = loss_vs_cost(planted.comparison(arm), Unit.EXECUTED)
     seed = figure.figure["data"][0]
     assert (figure.shown, figure.total) == (len(seed["x"]), 5000)
-    assert len(seed["x"]) <= LIMIT
+    assert figure.counted.startswith(f"Showing {figure.shown:,} of 5,000 points, min and max")
+    assert len(seed["x"]) <= MOST
     assert 3.0 in seed["y"]
     assert (seed["x"][0], seed["x"][-1]) == (1, 5000)
 
@@ -87,3 +89,16 @@ def test_a_figure_is_plain_json_without_nan(unit: Unit) -> None:
 def test_nothing_finished_is_said_in_the_summary() -> None:
     comparison = planted.comparison(planted.arm("Dense", [planted.run(1, state="running")]))
     assert "No run has finished yet" in loss_vs_cost(comparison, Unit.EXECUTED).summary
+
+
+def test_two_hundred_runs_share_one_budget_of_points() -> None:
+    runs = [planted.run(1)]
+    steps = tuple(Evaluation(step, step, float(step), float(step), 5.0 / step) for step in range(1, 501))
+    arms = [
+        planted.arm(f"Arm {index}", [replace(runs[0], seed=seed, evaluations=steps) for seed in range(25)], index=index)
+        for index in range(8)
+    ]
+    figure = loss_vs_cost(planted.comparison(*arms), Unit.EXECUTED)
+    assert figure.total == 200 * 500
+    assert figure.shown <= BUDGET
+    assert len([trace for trace in figure.figure["data"] if trace["meta"]["role"] == "seed"]) == 8

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from tests.webapp.results import planted
+from training import records
 from training.spec import RunSpec
+from webapp.experiments.models import Arm, Experiment
 from webapp.results.comparison import Unit
-from webapp.results.selectors import comparison
-from webapp.runs.models import Point, Run, Score, Series
+from webapp.results.selectors import comparison, stamp
+from webapp.runs import port
+from webapp.runs.models import CostLine, Point, Run, Score, Series
 
 pytestmark = pytest.mark.django_db
 OTHER = RunSpec(batch_size=32)
@@ -40,8 +44,57 @@ def test_queries_do_not_grow_with_runs(django_assert_num_queries: DjangoAssertNu
     planted.store(large, planted.arm("Dense", [planted.run(seed) for seed in range(8)]))
     planted.store(large, planted.arm("EST", [planted.run(seed) for seed in range(8)], index=1, spec=OTHER))
     for experiment in (small, large):
-        with django_assert_num_queries(5):
+        with django_assert_num_queries(6):
             comparison(experiment)
+
+
+def test_what_is_known_already_takes_one_query(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    experiment = planted.experiment()
+    planted.store(experiment, planted.arm("Dense", [planted.run(1)]))
+    known = comparison(experiment)
+    with django_assert_num_queries(1):
+        assert comparison(experiment) is known
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: Run.objects.update(state="failed"),
+        lambda: Arm.objects.update(label="Renamed"),
+        lambda: Experiment.objects.update(question="Another?"),
+        lambda: CostLine.objects.update(effective=1.0),
+        lambda: Score.objects.update(value=0.99),
+        lambda: Score.objects.all().delete(),
+    ],
+)
+def test_whatever_changes_in_the_tables_is_read_anew(change: Callable[[], object]) -> None:
+    experiment = planted.experiment()
+    planted.store(experiment, planted.arm("Dense", [planted.run(1)]))
+    before = stamp(experiment), comparison(experiment)
+    change()
+    experiment.refresh_from_db()
+    assert stamp(experiment) != before[0]
+    assert comparison(experiment) != before[1]
+
+
+def test_points_that_a_worker_adds_are_read_at_once() -> None:
+    experiment = planted.experiment()
+    stored = planted.store(experiment, planted.arm("Dense", [planted.run(1, state="queued")]))
+    lease = port.claim("cpu", "cpu0@test")
+    assert lease is not None
+    port.start(lease, {})
+    before = len(comparison(experiment).arms[0].runs[0].evaluations)
+    port.record(lease, [records.Point("train", "val/loss", 700, 2.0, 7e11, 1, 70.0)], [], 0.5)
+    read = comparison(experiment).arms[0].runs[0].evaluations
+    assert (len(read), read[-1].loss) == (before + 1, 2.0)
+    assert stored.runs.count() == 1
+
+
+def test_points_that_a_resume_superseded_are_gone() -> None:
+    experiment = planted.experiment()
+    planted.store(experiment, planted.arm("Dense", [planted.run(1)]))
+    Point.objects.filter(step=600).update(superseded=True)
+    assert comparison(experiment).arms[0].runs[0].evaluations[-1].steps < 600
 
 
 def test_only_succeeded_runs_count() -> None:

@@ -160,7 +160,7 @@ def test_queries_do_not_grow_with_runs(
     experiment = Experiment.objects.get(code=code)
     more = [planted.run(seed) for seed in range(4, 24)]
     planted.store(experiment, planted.arm("More", more, index=2, spec=RunSpec(batch_size=32)))
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         page(client, code)
 
 
@@ -239,3 +239,18 @@ def test_a_link_of_one_choice_keeps_the_others(client: Client, ada: User) -> Non
     body = page(client, against_dense(ada), "?tab=frontier&unit=seconds&quality=loss")
     link = html.unescape(re.search(r'id="overheads-without" href="([^"]+)"', body)[1])  # type: ignore[index]
     assert link == "?tab=frontier&unit=seconds&quality=loss&overheads=without"
+
+
+def test_a_part_that_has_not_changed_is_not_sent_again(client: Client, ada: User) -> None:
+    where, htmx = reverse("experiment", args=[against_dense(ada)]), {"HX-Request": "true"}
+    tag = client.get(where, headers=htmx).headers["ETag"]
+    assert client.get(where, headers=htmx | {"If-None-Match": tag}).status_code == 304
+    assert client.get(f"{where}?tab=frontier", headers=htmx | {"If-None-Match": tag}).status_code == 200
+    Run.objects.filter(seed=3).update(state="failed")
+    assert client.get(where, headers=htmx | {"If-None-Match": tag}).status_code == 200
+
+
+def test_an_export_that_has_not_changed_is_not_sent_again(client: Client, ada: User) -> None:
+    where = reverse("experiment-export", args=[against_dense(ada), "frontier", "json"])
+    tag = client.get(where).headers["ETag"]
+    assert client.get(where, headers={"If-None-Match": tag}).status_code == 304

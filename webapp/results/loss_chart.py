@@ -1,0 +1,96 @@
+"""Validation loss against cost: thin seeds, a strong mean, its band; and the table twin, a row per run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from webapp.results import notation
+from webapp.results.comparison import ArmResult, Comparison, Unit
+from webapp.results.curves import Curve, Floats, band, thinned
+from webapp.results.figures import Figure, cost_ticks, plain, ribbon
+from webapp.results.tables import Table
+
+BUDGET = 8_000
+"""Points of seeds that a chart shows in all, so that it draws within a frame or two."""
+MOST, FEWEST = 1_000, 24
+"""Points of one seed, whatever the budget says."""
+
+
+def loss_vs_cost(comparison: Comparison, unit: Unit) -> Figure:
+    """One line per arm holds all of its seeds, with gaps; mean and 95 % band lie on a common cost grid."""
+    every = {arm.code: [curve for run in arm.runs if (curve := run.curve(unit)) is not None] for arm in comparison.arms}
+    limit = min(MOST, max(FEWEST, BUDGET // max(sum(map(len, every.values())), 1)))
+    drawn = {code: [thinned(curve, limit) for curve in curves] for code, curves in every.items()}
+    traces = [trace for arm in comparison.arms for trace in _arm(arm, drawn[arm.code], unit)]
+    layout = {
+        "xaxis": {"type": "log", "title": {"text": f"{unit.label}, log"}, **cost_ticks(unit)},
+        "yaxis": {"title": {"text": "validation loss (nats)"}},
+        "hovermode": "closest",
+    }
+    ends = [f"{arm.label} ends at {notation.loss(arm.final_loss)}" for arm in comparison.arms if arm.final_loss]
+    summary = f"Validation loss against {unit.label}. {'; '.join(ends) or 'No run has finished yet'}."
+    return Figure({"data": traces, "layout": layout}, summary, _points(drawn.values()), _points(every.values()))
+
+
+def in_words(comparison: Comparison) -> Table:
+    """What the curves come to; the exports hold every evaluation."""
+    rows = [
+        (arm.label, run.seed, len(run.evaluations), _lowest(run.curve(Unit.STEPS)), run.final_loss,
+         run.evaluations[-1].executed, run.evaluations[-1].steps)
+        for arm in comparison.arms
+        for run in arm.finished
+        if run.evaluations
+    ]  # fmt: skip
+    headings = ("arm", "seed", "evaluations", "lowest loss", "final loss", "executed FLOPs", "steps")
+    return Table("Finished runs; the exports hold every evaluation", headings, tuple(rows))
+
+
+def _arm(arm: ArmResult, seeds: list[Curve], unit: Unit) -> list[dict[str, Any]]:
+    mean = _mean(arm, list(arm.curves(unit).values()), unit)
+    lines = [_seeds(arm, seeds)] if seeds else []
+    if lines and not mean:
+        lines[0] |= {"name": f"{arm.label} (running)", "showlegend": True}
+    return lines + mean
+
+
+def _seeds(arm: ArmResult, curves: list[Curve]) -> dict[str, Any]:
+    xs, ys = [], []
+    for curve in curves:
+        positive = curve.costs > 0
+        xs += [*plain(curve.costs[positive]), None]
+        ys += [*plain(curve.losses[positive]), None]
+    return {"x": xs[:-1], "y": ys[:-1], "meta": {"arm": arm.index, "role": "seed"}, "showlegend": False}
+
+
+def _mean(arm: ArmResult, curves: list[Curve], unit: Unit) -> list[dict[str, Any]]:
+    """Mean over seeds, and its band from 3 seeds on."""
+    found = band(curves)
+    if found is None:
+        return []
+    label = escape(arm.label)
+    pairs = list(zip(found.costs, found.mean, strict=True))
+    mean = {
+        "x": plain(found.costs),
+        "y": plain(found.mean),
+        "name": f"{arm.label} (n = {found.n})",
+        "meta": {"arm": arm.index, "role": "mean"},
+        "text": [f"{label}: {loss:.3f} at {notation.quantity(cost, unit)}" for cost, loss in pairs],
+        "hoverinfo": "text",
+    }
+    if found.half is None:
+        return [mean]
+    return [ribbon(arm, found.costs, found.mean - found.half, found.mean + found.half), mean]
+
+
+def _lowest(curve: Curve | None) -> float | None:
+    losses: Floats = curve.losses if curve else np.array([])
+    return float(np.nanmin(losses)) if np.isfinite(losses).any() else None
+
+
+def _points(arms: Any) -> int:
+    curves: Sequence[Curve] = [curve for found in arms for curve in found]
+    return sum(curve.costs.size for curve in curves)
