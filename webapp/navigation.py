@@ -10,6 +10,7 @@ from django.urls import reverse
 
 SECTIONS = (
     ("Experiments", "experiments"),
+    ("Reports", "reports"),
     ("Queue", "queue"),
     ("Methods", "methods"),
     ("Records", "records"),

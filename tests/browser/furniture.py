@@ -25,6 +25,7 @@ def pages() -> dict[str, str]:
     experiment = _experiment(user, project)
     Dataset.objects.create(project=project, name="Letters of the archive", sha256="a" * 64, bytes=1_234_567, owner=user)
     running = _running()
+    _halved(user, project)
     _finished(user, project)
     return {
         "home": "/",
@@ -33,6 +34,7 @@ def pages() -> dict[str, str]:
         "new": f"/experiments/new/?clone={experiment.code}",
         "compare": f"/experiments/{experiment.code}/",
         "queue": "/queue/",
+        "calibration": "/calibration/",
         "run": f"/runs/{running.code}/",
         "methods": "/methods/",
         "method": "/methods/est/",
@@ -61,6 +63,22 @@ def _experiment(user: User, project: Project) -> Experiment:
 
 
 def _finished(user: User, project: Project) -> None:
+    """Five runs that ended near their forecasts, made by a worker that had measured itself."""
+    Worker.objects.update(pace=[1e-4, 1e-11, 5e-9, 2e-9, 2e-9], startup_seconds=2.5)
+    specs = [(f"{steps} steps", RunSpec(budget=Budget(steps=steps))) for steps in (50, 100, 200, 400, 800)]
+    arms = [services.ArmRequest(label, spec, label == "50 steps") for label, spec in specs]
+    services.launch(project=project, owner=user, title="How long?", arms=arms, seeds=[0], queue="cpu")
+    for place, run in enumerate(Run.objects.filter(arm__experiment__title="How long?").select_related("forecast")):
+        Run.objects.filter(pk=run.pk).update(
+            state="succeeded",
+            finished_at=timezone.now(),
+            wall_seconds=(run.forecast.seconds or 0.0) * (0.9 + 0.08 * place),
+            executed_flops=run.forecast.flops,
+            environment={"device": "2 x Xeon"},
+        )
+
+
+def _halved(user: User, project: Project) -> None:
     """A matched comparison that has ended, for records and method pages."""
     experiment = Experiment.objects.create(project=project, title="EST at half the price", owner=user)
     for index, (label, lag) in enumerate((("Dense", 1.0), ("EST", 0.6))):
