@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from training import optim
+from training.account import Account
+from training.clock import Clock, Segment
 from training.ledger import Ledger
 from training.loop import Batch, Hook, Learner, Loop, Until, advance
 from training.models.shape import Shape
@@ -80,12 +82,13 @@ class Lab:
         sink: Sink,
         control: Control,
         checkpoint_seconds: float = 30.0,
+        clock: Clock | None = None,
     ) -> None:
         self.spec, self.task, self.seed, self.device = spec, task, seed, device
         self.store, self.sink, self.control = store, sink, control
         self.batch_size, self.micro_batches = spec.batch_size, spec.micro_batches
         self.budget = Until(spec.budget.steps, spec.budget.flops, spec.budget.tokens)
-        self.ledger = Ledger()
+        self.ledger, self.clock = Ledger(), clock or Clock()
         self.log_every = max(1, spec.steps() // 400)
         self.checkpoint_seconds, self._saved_at = checkpoint_seconds, time.monotonic()
         self._names: set[str] = set()
@@ -121,12 +124,13 @@ class Lab:
             loop.load_state_dict(saved)
         finished = loop.progress >= 1.0
         learner.model.train()
-        while loop.progress < 1.0:
-            if self.control.should_stop():
-                self._save(phase, loop.state_dict(), step=loop.step)
-                raise Cancelled(f"stopped at step {loop.step} of phase {phase}")
-            advance(loop)
-            self._watch(loop)
+        with self.clock.during(Segment.TRAINING):
+            while loop.progress < 1.0:
+                if self.control.should_stop():
+                    self._save(phase, loop.state_dict(), step=loop.step)
+                    raise Cancelled(f"stopped at step {loop.step} of phase {phase}")
+                advance(loop)
+                self._watch(loop)
         for hook in reversed(loop.hooks):
             hook.on_end(loop)
         if not finished:
@@ -149,7 +153,7 @@ class Lab:
 
     def score(self, outcome: Outcome) -> list[Score]:
         """Held-out loss and the downstream tasks of the spec; billed as `eval`."""
-        with self.ledger.spend("score", Purpose.EVAL):
+        with self.clock.during(Segment.SCORING), self.ledger.spend("score", Purpose.EVAL):
             outcome.model.eval()
             loss = self.task.validate(self.predictor(outcome))
             if not math.isfinite(loss):
@@ -159,6 +163,11 @@ class Lab:
             scores = [held_out, *self.task.score(scored, self.spec.evals)]
         self.sink.put([], list(self.ledger.lines.values()), progress=1.0)
         return scores
+
+    def account(self) -> Account:
+        """Where the wall clock went so far, and what the FLOP count leaves out."""
+        ledger = self.ledger
+        return Account(clock=self.clock.seconds, signatures=ledger.signatures, uncounted=ledger.uncounted)
 
     @property
     def peak_bytes(self) -> int:
@@ -197,7 +206,7 @@ class Lab:
         model = loop.learner.model
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)  # what is still running belongs to training, not to evaluation
-        with self.ledger.spend(loop.phase, Purpose.EVAL, key="validation"):
+        with self.clock.during(Segment.EVALUATING), self.ledger.spend(loop.phase, Purpose.EVAL, key="validation"):
             model.eval()
             loss = self.task.validate(self._calling(model, loop.learner.precision))
             model.train()
@@ -215,11 +224,14 @@ class Lab:
         self._names.add(name)
 
     def _load(self, name: str) -> Any | None:
-        if (saved := self.store.load(name)) is None:
+        with self.clock.during(Segment.CHECKPOINTING):
+            saved = self.store.load(name)
+        if saved is None:
             return None
         self.ledger.load_state_dict(saved["ledger"])
         return saved["state"]
 
     def _save(self, name: str, state: Any, *, step: int) -> None:
-        self.store.save(name, {"state": state, "ledger": self.ledger.state_dict()}, step=step)
+        with self.clock.during(Segment.CHECKPOINTING):
+            self.store.save(name, {"state": state, "ledger": self.ledger.state_dict()}, step=step)
         self._saved_at = time.monotonic()

@@ -179,19 +179,31 @@ class Loop:
 
 
 def advance(loop: Loop) -> None:
-    """One step: a batch, the learner's step function, its bill, the hooks."""
+    """One step: a batch, the learner's step function, its bill, the hooks and theirs."""
     start, lab, learner = time.perf_counter(), loop.lab, loop.learner
+    apart = lab.ledger.apart
     index = learner.order.take(lab.batch_size)
     batch = lab.task.batch(index)
-    for hook in loop.hooks:
-        batch = hook.before_step(loop, batch)
-    shapes = [tuple(tensor.shape) for tensor in batch.values()]
-    with lab.ledger.step(loop.phase, f"{learner.signature()}|{shapes}", learner.discount) as cost:
+    if loop.hooks:
+        with lab.ledger.step(loop.phase, _key(learner, batch), learner.discount, "before") as extra:
+            for hook in loop.hooks:
+                batch = hook.before_step(loop, batch)
+        loop.flops += sum(extra.values())
+    key = _key(learner, batch)
+    with lab.ledger.step(loop.phase, key, learner.discount) as cost:
         loop.last_loss = learner.step(loop, batch)
     tokens = len(index) * lab.task.tokens_per_example
     loop.step, loop.flops, loop.tokens = loop.step + 1, loop.flops + sum(cost.values()), loop.tokens + tokens
-    for hook in loop.hooks:
-        hook.after_step(loop)
+    if loop.hooks:
+        with lab.ledger.step(loop.phase, key, learner.discount, "after") as extra:
+            for hook in loop.hooks:
+                hook.after_step(loop)
+        loop.flops += sum(extra.values())
     line = lab.ledger.line(loop.phase, Purpose.TRAIN)
     line.examples, line.tokens = line.examples + len(index), line.tokens + tokens
-    line.wall_seconds += time.perf_counter() - start
+    line.wall_seconds += time.perf_counter() - start - (lab.ledger.apart - apart)
+
+
+def _key(learner: Learner, batch: Batch) -> str:
+    """All that a step's count depends on: the live part of the network, and the batch's shapes."""
+    return f"{learner.signature()}|{[tuple(tensor.shape) for tensor in batch.values()]}"

@@ -12,13 +12,16 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from itertools import takewhile
 from typing import IO, Any, Self
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
+from training.account import Account
 from training.records import CostLine, Point, Purpose
 from webapp.runs import port
 
@@ -27,6 +30,8 @@ FENCED = 71
 """Exit code of a trainer that lost its run to another attempt."""
 MOST_POINTS, MOST_BYTES = 2000, 256 * 1024
 EVERY_SECONDS = 0.25
+ACCOUNT_SECONDS = 1.0
+"""How often a trainer says where its time goes: a killed attempt leaves at most this much without a name."""
 MOST_SPOOLED = 256 * 1024 * 1024
 AWAY = (OperationalError, InterfaceError)
 
@@ -66,9 +71,11 @@ class Outbox:
 
     def __init__(self, lease: port.Lease) -> None:
         self.lease, self.spool = lease, Spool()
+        self.account: Callable[[], Account] | None = None
+        self.accounted_at = time.monotonic()
         self.changed = threading.Condition()
         self.broken: Exception | None = None
-        self.closed = False
+        self.closed = self.hurried = self.away = False
         self.thread = threading.Thread(target=self._empty, name="outbox", daemon=True)
         self.thread.start()
 
@@ -87,17 +94,34 @@ class Outbox:
         batches = [points[i : i + MOST_POINTS] for i in range(0, len(points), MOST_POINTS)] or [[]]
         for batch in batches:
             self._append(
-                points=[asdict(point) for point in batch], costs=[line.as_dict() for line in costs], progress=progress
-            )
+                points=[asdict(point) for point in batch], costs=[line.as_dict() for line in costs], progress=progress,
+                account=self._told() if time.monotonic() - self.accounted_at >= ACCOUNT_SECONDS else None,
+            )  # fmt: skip
 
     def register(self, saved: port.Checkpoint) -> None:
         """Make a checkpoint count once everything before it is stored."""
         self._append(checkpoint=asdict(saved))
 
     def flush(self) -> None:
-        """Wait until everything is stored, however long the database is away."""
+        """Wait until everything is stored, the account of that moment too, however long the database is away."""
+        self._wait()
+        if self.account:
+            self._append(points=[], costs=[], progress=0.0, account=self._told())
+            self._wait()
+
+    def _told(self) -> dict[str, Any] | None:
+        """The account, where it is due."""
+        if self.account is None:
+            return None
+        self.accounted_at = time.monotonic()
+        return self.account().model_dump(mode="json")
+
+    def _wait(self) -> None:
         with self.changed:
+            self.hurried = True
+            self.changed.notify_all()
             self.changed.wait_for(lambda: self.broken or not self.spool.waiting)
+            self.hurried = False
             self._complain()
 
     def _append(self, **entry: Any) -> None:
@@ -111,7 +135,6 @@ class Outbox:
             raise RuntimeError("the database refuses what was measured") from self.broken
 
     def _empty(self) -> None:
-        pause = threading.Event()
         while not self.broken:
             with self.changed:
                 self.changed.wait_for(lambda: self.spool.waiting or self.closed)
@@ -122,10 +145,11 @@ class Outbox:
                 stored = self._deliver(lines)
             except Exception as failure:  # told to whoever puts or flushes next
                 stored, self.broken = 0, failure
+            self.away = not stored
             with self.changed:
                 self.spool.drop(lines[:stored])
                 self.changed.notify_all()
-            pause.wait(EVERY_SECONDS)
+                self.changed.wait_for(lambda: self.closed or (self.hurried and not self.away), EVERY_SECONDS)
         port.reconnect()
 
     def _deliver(self, lines: Sequence[bytes]) -> int:
@@ -135,10 +159,13 @@ class Outbox:
             if "checkpoint" in entries[0]:
                 self._register(port.Checkpoint(**entries[0]["checkpoint"]))
                 return 1
-            batch = entries[: next((i for i, entry in enumerate(entries) if "checkpoint" in entry), len(entries))]
+            batch = list(takewhile(lambda entry: "points" in entry, entries))
             points = [Point(**point) for entry in batch for point in entry["points"]]
-            costs = [CostLine(**line | {"purpose": Purpose(line["purpose"])}) for line in batch[-1]["costs"]]
+            told = [entry["costs"] for entry in batch if entry["costs"]][-1:]
+            costs = [CostLine(**line | {"purpose": Purpose(line["purpose"])}) for lines in told for line in lines]
             port.record(self.lease, points, costs, batch[-1]["progress"])
+            if accounts := [entry["account"] for entry in batch if entry["account"]]:
+                port.account(self.lease, Account.model_validate(accounts[-1]))
         except port.Fenced:
             log.error("another attempt holds the run: stopping")
             os._exit(FENCED)

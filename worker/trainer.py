@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import django
@@ -23,6 +24,7 @@ from worker.lifeline import LifeLine
 if TYPE_CHECKING:
     import torch
 
+    from training.clock import Clock
     from training.lab import Lab
     from training.outcome import Outcome
     from webapp.runs.port import Checkpoint, Job, Lease
@@ -40,17 +42,27 @@ def main() -> int:
     lifeline = LifeLine(int(os.environ["LIFELINE"]))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
     django.setup()
+    from training.account import Account
+    from training.clock import Clock
     from webapp.runs import port
     from worker.sink import FENCED, Outbox
 
+    clock = Clock(already=age())
     try:
         lease = insist(lambda: port.held(int(os.environ["RUN"]), int(os.environ["FENCE"])))
         with Outbox(lease) as outbox:
-            end(lease, outbox, lambda: attempt(lease, outbox, lifeline))
+            outbox.account = lambda: Account(clock=clock.seconds)
+            end(lease, outbox, lambda: attempt(lease, outbox, lifeline, clock))
     except port.Fenced:
         log.error("another attempt holds the run")
         return FENCED
     return 0
+
+
+def age() -> float:
+    """Seconds since this process began, by the clock that the kernel stamped it with: the wall clock may jump."""
+    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
 def insist(ask: Callable[[], Answer]) -> Answer:
@@ -103,14 +115,18 @@ def end(lease: Lease, outbox: Outbox, train: Callable[[], None]) -> None:
         failed("error", traceback.format_exc())
 
 
-def attempt(lease: Lease, outbox: Outbox, lifeline: LifeLine) -> None:
+def attempt(lease: Lease, outbox: Outbox, lifeline: LifeLine, clock: Clock) -> None:
     """Resume or start, train, score, store the weights, finish."""
     from training import assembly
+    from training.clock import Segment
     from webapp.runs import port
 
     job = insist(lambda: port.job(lease))
-    lab = build(lease, outbox, lifeline, job)
+    lab = build(lease, outbox, lifeline, job, clock)
+    outbox.account = lab.account
+    clock.turn(Segment.TRAINING)
     outcome = assembly.run(lab)
+    clock.turn(Segment.FINISHING)
     lifeline.quiet()
     outbox.flush()
     if not insist(lambda: port.finalize(lease)):
@@ -119,12 +135,13 @@ def attempt(lease: Lease, outbox: Outbox, lifeline: LifeLine) -> None:
     settle(lease, outbox, lab, outcome)
 
 
-def build(lease: Lease, outbox: Outbox, lifeline: LifeLine, job: Job) -> Lab:
+def build(lease: Lease, outbox: Outbox, lifeline: LifeLine, job: Job, clock: Clock) -> Lab:
     """The lab of this run: its data, its device, and the state that an earlier attempt left."""
     import torch
     from django.conf import settings
 
     from training import assembly
+    from training.clock import Segment
     from training.data.prepare import prepare
     from training.lab import Lab
     from training.seeds import make_deterministic
@@ -140,11 +157,27 @@ def build(lease: Lease, outbox: Outbox, lifeline: LifeLine, job: Job) -> Lab:
     resumed = insist(store.resume)
     log.info("attempt %s, resumes from %s", lease.attempt, resumed or "the start")
     blob = insist(lambda: port.blob(job.spec.data.source))
-    corpus = prepare(job.spec.data, cache_root=settings.CACHE_ROOT, data_root=settings.DATA_ROOT, blob=blob)
+    clock.turn(Segment.PREPARING)
+    corpus = prepare(
+        job.spec.data, cache_root=settings.CACHE_ROOT, data_root=settings.DATA_ROOT, blob=blob, progress=tenths()
+    )
     return Lab(
         job.spec, LanguageModelling(job.spec, corpus, device), seed=job.seed, device=device,
-        store=store, sink=outbox, control=lifeline, checkpoint_seconds=settings.CHECKPOINT_SECONDS,
+        store=store, sink=outbox, control=lifeline, checkpoint_seconds=settings.CHECKPOINT_SECONDS, clock=clock,
     )  # fmt: skip
+
+
+def tenths() -> Callable[[str, float], None]:
+    """A log line at every tenth of each part of the data's preparation, which may take longer than the training."""
+    told = ("", -1)
+
+    def tell(doing: str, share: float) -> None:
+        nonlocal told
+        if (now := (doing, int(10 * share))) != told:
+            told = now
+            log.info("%s: %.0f %%", doing, 100 * share)
+
+    return tell
 
 
 def settle(lease: Lease, outbox: Outbox, lab: Lab, outcome: Outcome) -> None:

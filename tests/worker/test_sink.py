@@ -6,8 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from training.account import Account
+from training.clock import Segment
 from training.records import CostLine, Point, Purpose
 from webapp.runs import port
+from webapp.runs.models import Attempt
 from webapp.runs.models import CostLine as StoredLine
 from webapp.runs.models import Point as StoredPoint
 from worker.sink import MOST_BYTES, Outbox, Spool
@@ -83,3 +86,22 @@ def test_what_the_database_refuses_is_told_to_the_trainer(outbox: Outbox) -> Non
     outbox.put([point(1, name="x" * 200)], [], progress=0.1)
     with pytest.raises(RuntimeError, match="refuses"):
         outbox.flush()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_flush_stores_where_the_time_went_until_then(outbox: Outbox) -> None:
+    outbox.account = lambda: Account(clock={Segment.TRAINING: 4.0})
+    outbox.put([point(1)], [], progress=0.1)
+    outbox.flush()
+    assert Attempt.objects.get().account.clock == {Segment.TRAINING: 4.0}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_account_between_points_keeps_their_order(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.sink.ACCOUNT_SECONDS", 0.0)
+    outbox.account = lambda: Account(clock={Segment.TRAINING: 4.0})
+    for step in range(5):
+        outbox.put([point(step)], [CostLine("train", Purpose.TRAIN, float(step))], progress=step / 5)
+    outbox.flush()
+    assert StoredLine.objects.get().executed == 4.0
+    assert StoredPoint.objects.count() == 5

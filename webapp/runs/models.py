@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from training.account import Account
 from training.records import Purpose
 from webapp.codes import new_code
 from webapp.experiments.models import Arm
@@ -123,9 +124,21 @@ class Attempt(models.Model):
     signal = models.IntegerField(null=True)
     first_step = models.BigIntegerField(null=True)
     last_step = models.BigIntegerField(null=True)
+    body = models.JSONField(null=True)
+    """`training.account.Account`, as the attempt last told it."""
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "fence"], name="one_attempt_per_fence")]
+
+    @property
+    def account(self) -> Account:
+        """Where its wall clock went, and what its FLOP count leaves out."""
+        return Account.model_validate(self.body or {})
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall clock from its claim to its end, on the database's clock."""
+        return (self.ended_at - self.started_at).total_seconds() if self.ended_at else None
 
     @property
     def log(self) -> Path:

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from training.account import Account
 from training.records import CostLine, Point, Score
 from training.spec import RunSpec
 from webapp.datasets.models import Dataset
@@ -82,6 +83,13 @@ def _rows(statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
+def _row(statement: str, values: dict[str, Any]) -> tuple[Any, ...]:
+    """The row of a statement that finds none under an older fence."""
+    if rows := _rows(statement, values):
+        return rows[0]
+    raise Fenced
+
+
 def claim(queue_name: str, worker: str) -> Lease | None:
     """Take the next run of a queue, or nothing."""
     rows = _rows(statements.CLAIM, {"queue": queue_name, "worker": worker, "lease": settings.LEASE_SECONDS})
@@ -124,17 +132,11 @@ def reconnect() -> None:
 
 def heartbeat(lease: Lease) -> Orders:
     """Extend the lease and hear what people asked for; Fenced when it is lost."""
-    rows = _rows(statements.HEARTBEAT, lease.key | {"lease": settings.LEASE_SECONDS})
-    if not rows:
-        raise Fenced
-    return Orders(*rows[0])
+    return Orders(*_row(statements.HEARTBEAT, lease.key | {"lease": settings.LEASE_SECONDS}))
 
 
 def _raise_seq(lease: Lease) -> int:
-    rows = _rows(statements.RAISE_SEQ, lease.key)
-    if not rows:
-        raise Fenced
-    return int(rows[0][0])
+    return int(_row(statements.RAISE_SEQ, lease.key)[0])
 
 
 def _moved(lease: Lease, was: str, now: str, note: str = "") -> None:
@@ -185,6 +187,13 @@ def record(lease: Lease, points: Sequence[Point], costs: Sequence[CostLine], pro
 
 
 @transaction.atomic
+def account(lease: Lease, told: Account) -> None:
+    """Where this attempt's wall clock went so far, and what its FLOP count leaves out."""
+    _raise_seq(lease)
+    tables.Attempt.objects.filter(run_id=lease.run_id, fence=lease.fence).update(body=told.model_dump(mode="json"))
+
+
+@transaction.atomic
 def rewind(lease: Lease, event: int, kept: Sequence[CostLine]) -> None:
     """Resume from the checkpoint that holds the bill `kept` and all points up to `event`.
 
@@ -218,9 +227,8 @@ def register_checkpoint(lease: Lease, saved: Checkpoint) -> list[str]:
 
 def checkpoints(lease: Lease) -> list[Checkpoint]:
     """All registered checkpoints of the run, newest first."""
-    names = [field.name for field in fields(Checkpoint)]
     rows = tables.Artifact.objects.filter(run_id=lease.run_id, kind="checkpoint").order_by("-event")
-    return [Checkpoint(*row) for row in rows.values_list(*names)]
+    return [Checkpoint(*row) for row in rows.values_list(*(field.name for field in fields(Checkpoint)))]
 
 
 def forget_checkpoint(lease: Lease, path: str) -> None:
@@ -250,10 +258,7 @@ def finish(lease: Lease, ending: Ending) -> tables.State:
         "result": str(ending.result), "failure": ending.failure, "text": ending.text.replace("\0", ""),
         "final_loss": ending.final_loss, "peak_bytes": ending.peak_bytes, "actor": lease.worker,
     }  # fmt: skip
-    rows = _rows(statements.FINISH, lease.key | values)
-    if not rows:
-        raise Fenced
-    state = tables.State(rows[0][0])
+    state = tables.State(_row(statements.FINISH, lease.key | values)[0])
     if state == tables.State.SUCCEEDED:
         tables.Score.objects.filter(run_id=lease.run_id).delete()
         tables.Score.objects.bulk_create(tables.Score(run_id=lease.run_id, **asdict(score)) for score in ending.scores)
@@ -269,11 +274,9 @@ def finish(lease: Lease, ending: Ending) -> tables.State:
 
 def release(lease: Lease) -> tables.State:
     """Give the run back after a checkpoint: cancelled if that was asked, else queued; the attempt does not count."""
-    rows = _rows(statements.RELEASE, lease.key | {"actor": lease.worker})
-    if not rows:
-        raise Fenced
+    state = tables.State(_row(statements.RELEASE, lease.key | {"actor": lease.worker})[0])
     queue.nudge(lease.code)
-    return tables.State(rows[0][0])
+    return state
 
 
 def crashed(lease: Lease, exit_class: str, text: str, signal: int | None = None) -> bool:
