@@ -30,6 +30,20 @@ class Overheads(StrEnum):
     WITHOUT = "without"
 
 
+class Scale(StrEnum):
+    """Ledger bars: in percent of the baseline's training cost, or in their unit."""
+
+    PERCENT = "percent"
+    ABSOLUTE = "absolute"
+
+
+class Sources(StrEnum):
+    """Whether making inherited weights is part of the cost, or was paid anyway."""
+
+    CHARGED = "charged"
+    SUNK = "sunk"
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One view of the page; hashable, so that it names a drawn page. `quality` is judged by the comparison it meets."""
@@ -38,6 +52,8 @@ class Ask:
     unit: Unit = Unit.EXECUTED
     overheads: Overheads = Overheads.WITH
     quality: str = ""
+    scale: Scale = Scale.PERCENT
+    sources: Sources = Sources.CHARGED
 
     @classmethod
     def read(cls, query: QueryDict) -> Ask:
@@ -47,6 +63,8 @@ class Ask:
             _choice(Unit, query.get("unit")),
             _choice(Overheads, query.get("overheads")),
             query.get("quality", "")[:200],
+            _choice(Scale, query.get("scale")),
+            _choice(Sources, query.get("sources")),
         )
 
 

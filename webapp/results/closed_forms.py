@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from training.models.shape import Savings, savings
 from training.records import Purpose
 from webapp.results import notation
 from webapp.results.comparison import ArmResult, Comparison
-from webapp.results.tables import Table, mean_lines
+from webapp.results.tables import Cell, Table, mean_lines
 
 TOLERANCE = 0.02
 """A larger difference means an operator without a formula, or a method that does not do what its card says."""
@@ -59,6 +59,18 @@ def table(comparison: Comparison) -> Table:
     headings = ("arm", "per token, formula", "per token, counted", "difference", "blocks saved, counted",
                 "blocks saved, formula", "saved, counted", "saved, formula")  # fmt: skip
     return Table("Training FLOPs counted, and by the method's closed form", headings, tuple(rows))
+
+
+def by_run(comparison: Comparison) -> Table:
+    """The same for every finished run by itself: a mean over seeds could hide one that differs."""
+    rows: list[tuple[Cell, ...]] = []
+    for arm in comparison.arms:
+        for run in arm.finished:
+            if check := _check(replace(arm, runs=(run,))):
+                fault = " beyond 2%" if abs(check.error) > TOLERANCE else ""
+                rows.append((arm.label, run.seed, check.planned, check.counted, f"{100 * check.error:+.2f}%{fault}"))
+    headings = ("arm", "seed", "per token, formula", "per token, counted", "difference")
+    return Table("Training FLOPs per token of each finished run, counted and by the closed form", headings, tuple(rows))
 
 
 def _check(arm: ArmResult) -> Check | None:

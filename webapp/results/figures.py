@@ -47,32 +47,65 @@ def ribbon(arm: ArmResult, x: Floats, low: Floats, high: Floats) -> dict[str, An
     }
 
 
-def ledger_bars(comparison: Comparison, unit: Unit) -> Figure:
-    """One stacked bar per arm and kind of cost, by phase and purpose; the baseline's training cost is 100 %."""
-    whole = comparison.baseline and comparison.baseline.totals(_ledger_unit(unit))
+def ledger_bars(comparison: Comparison, unit: Unit, *, absolute: bool = False) -> Figure:
+    """Per arm a bar of its closed form, and a stacked one per kind of cost by phase and purpose.
+
+    The baseline's training cost is 100 %, unless `absolute`: then costs are in their unit.
+    """
+    whole = None if absolute or not comparison.baseline else comparison.baseline.totals(_ledger_unit(unit))
     bills = [(arm, mean_lines(arm)) for arm in comparison.arms if arm.finished]
     keys = list(dict.fromkeys(key for _, bill in bills for key in bill))
     keys.sort(key=lambda key: key[1] in OUTSIDE_TRAINING)
     traces = [_segment(key, place, bills, unit, whole.value if whole else None) for place, key in enumerate(keys)]
+    if _ledger_unit(unit) is Unit.EXECUTED and bills:
+        traces.insert(0, _formula([arm for arm, _ in bills], whole.value if whole else None))
     axis = "% of the baseline's training cost" if whole else _ledger_unit(unit).label
     level = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": 100, "x1": 100}
     layout = {
         "barmode": "stack",
         "xaxis": {"title": {"text": axis}, "rangemode": "tozero"},
-        "yaxis": {"autorange": "reversed", "type": "category", "ticks": "", "showgrid": False},
+        "yaxis": {
+            "autorange": "reversed", "type": "category", "ticks": "", "showgrid": False,
+            "categoryarray": [name for arm, _ in bills for name in _bars(arm, unit)],
+        },
         "legend": {"traceorder": "normal"},
         "hovermode": "closest",
         "shapes": [{**level, "line": {"color": "--ink", "width": 1}}] if whole else [],
-    }
+    }  # fmt: skip
     totals = [(arm.label, arm.totals(Unit.EXECUTED)) for arm, _ in bills]
     told = [f"{label} {notation.quantity(mean.value, Unit.EXECUTED)}" for label, mean in totals if mean]
     summary = f"Costs by phase and purpose. Executed in training: {'; '.join(told) or 'nothing finished yet'}."
     return Figure({"data": traces, "layout": layout}, summary)
 
 
+def _formula(arms: list[ArmResult], whole: float | None) -> dict[str, Any]:
+    """What each arm's closed form says that training costs, beside what was executed."""
+    planned = [arm.spec.train_flops() for arm in arms]
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "x": [100 * flops / whole if whole else flops for flops in planned],
+        "y": [f"{escape(arm.label)}<br>formula" for arm in arms],
+        "name": "closed form",
+        "meta": {"arm": 0, "role": "bar"},
+        "marker": {"pattern": {"shape": "", "fillmode": "overlay"}},
+        "text": [f"closed form: {notation.quantity(flops, Unit.EXECUTED)}" for flops in planned],
+        "hoverinfo": "text",
+        "textposition": "none",
+    }
+
+
 def _ledger_unit(unit: Unit) -> Unit:
     """What the bars are drawn in: FLOPs of both kinds side by side, else seconds or tokens; steps have no bill."""
     return unit if unit in (Unit.SECONDS, Unit.TOKENS) else Unit.EXECUTED
+
+
+def _bars(arm: ArmResult, unit: Unit) -> list[str]:
+    """Names of an arm's bars: in FLOPs the formula's, executed, effective; else one."""
+    label = escape(arm.label)
+    if _ledger_unit(unit) is not Unit.EXECUTED:
+        return [label]
+    return [f"{label}<br>{kind}" for kind in ("formula", "executed", "effective")]
 
 
 def _segment(
@@ -88,9 +121,9 @@ def _segment(
     kinds = {Unit.EXECUTED: (0, 1), Unit.SECONDS: (2,), Unit.TOKENS: (3,)}[drawn]
     names, values, text = [], [], []
     for arm, bill in bills:
+        names += _bars(arm, unit)[-len(kinds) :]
         for kind in kinds:
             cost = bill.get(key, (0.0, 0.0, 0.0, 0.0))[kind]
-            names.append(escape(arm.label) + ("<br>effective" if kind == 1 else "<br>executed" if kind == 0 else ""))
             values.append(100 * cost / whole if whole else cost)
             text.append(f"{escape(phase)}, {purpose.value}: {notation.quantity(cost, drawn)}")
     counted = "" if purpose not in OUTSIDE_TRAINING else " (not counted)"

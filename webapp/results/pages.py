@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from webapp.experiments.models import Experiment
-from webapp.results import selectors
-from webapp.results.ask import Ask
+from webapp.results import ledger, selectors
+from webapp.results.ask import Ask, Sources
 from webapp.results.comparison import Comparison, Unit
 from webapp.results.panels import Panel, panels
 from webapp.results.recent import Recent
 from webapp.results.savings import Finding, findings
 
-JUDGED: Recent[tuple[str, Unit], tuple[Finding, ...]] = Recent(most=64)
+JUDGED: Recent[tuple[str, Unit, Sources], tuple[Finding, ...]] = Recent(most=64)
 DRAWN: Recent[tuple[str, Ask], list[Panel]] = Recent(most=64)
 
 
@@ -28,9 +28,11 @@ class Page:
 def page(experiment: Experiment, ask: Ask, stamp: str) -> Page:
     """The page of this address; `stamp` names the rows, so what is remembered is never stale."""
     comparison = selectors.comparison(experiment, stamp)
-    shown = DRAWN.get((stamp, ask), lambda: panels(comparison, ask, _judged(comparison, ask.unit, stamp)))
-    return Page(comparison, _judged(comparison, Unit.EXECUTED, stamp), shown)
+    if ask.sources is Sources.SUNK:
+        comparison = ledger.sunk(comparison)
+    shown = DRAWN.get((stamp, ask), lambda: panels(comparison, ask, _judged(comparison, ask.unit, ask.sources, stamp)))
+    return Page(comparison, _judged(comparison, Unit.EXECUTED, ask.sources, stamp), shown)
 
 
-def _judged(comparison: Comparison, unit: Unit, stamp: str) -> tuple[Finding, ...]:
-    return JUDGED.get((stamp, unit), lambda: findings(comparison, unit))
+def _judged(comparison: Comparison, unit: Unit, sources: Sources, stamp: str) -> tuple[Finding, ...]:
+    return JUDGED.get((stamp, unit, sources), lambda: findings(comparison, unit))

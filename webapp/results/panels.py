@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from webapp.results import closed_forms, figures, frontier_chart, loss_chart, saving_chart, summary, tables
-from webapp.results.ask import Ask, Overheads, Tab
+from webapp.results import closed_forms, figures, frontier_chart, ledger, loss_chart, saving_chart, summary, tables
+from webapp.results.ask import Ask, Overheads, Scale, Tab
 from webapp.results.comparison import Comparison, Unit
 from webapp.results.figures import Figure
 from webapp.results.frontier import Frontier, Quality, frontier, qualities
@@ -24,6 +24,7 @@ class Panel:
     table: Table
     chart: Figure | None = None
     note: str = ""
+    folded: bool = False
     matrix: Matrix | None = None
 
     @property
@@ -39,8 +40,12 @@ TABLES: dict[str, Callable[[Comparison, Ask], Table]] = {
     "contests": lambda comparison, ask: tables.contests(findings(comparison, ask.unit)),
     "budgets": lambda comparison, ask: tables.budgets(findings(comparison, ask.unit)),
     "frontier": lambda comparison, ask: frontier_chart.in_numbers(placed(comparison, ask)),
-    "ledger": lambda comparison, ask: tables.ledger(comparison),
+    "ledger": lambda comparison, ask: ledger.bill(comparison),
+    "wall": lambda comparison, ask: ledger.wall(comparison),
+    "uncounted": lambda comparison, ask: ledger.uncounted(comparison, free=False),
+    "free": lambda comparison, ask: ledger.uncounted(comparison, free=True),
     "formulas": lambda comparison, ask: closed_forms.table(comparison),
+    "checks": lambda comparison, ask: closed_forms.by_run(comparison),
     "evaluation": lambda comparison, ask: tables.scores(comparison),
     "matrix": lambda comparison, ask: matrix(comparison).table,
     "differences": lambda comparison, ask: tables.configuration(comparison),
@@ -54,7 +59,8 @@ FIGURES: dict[str, Callable[[Comparison, Ask], Figure]] = {
     ),
     "forest": lambda comparison, ask: saving_chart.forest(findings(comparison, ask.unit), ask.unit),
     "frontier": lambda comparison, ask: frontier_chart.chart(placed(comparison, ask)),
-    "ledger": lambda comparison, ask: figures.ledger_bars(comparison, ask.unit),
+    "ledger": lambda comparison, ask: figures.ledger_bars(comparison, ask.unit, absolute=ask.scale is Scale.ABSOLUTE),
+    "wall": lambda comparison, ask: ledger.wall_bars(comparison),
 }
 
 
@@ -123,11 +129,19 @@ def _frontier(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> l
 
 
 def _ledger(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> list[Panel]:
-    note = "Training first, then what is not counted. Hatched: everything that is not a plain training step."
-    bars, formulas = FIGURES["ledger"](comparison, ask), closed_forms.table(comparison)
+    note = (
+        "Formula beside executed and effective. Training first, then what is not counted, redone work too. "
+        "Hatched: all but plain training steps. Effective = executed × density × bits ÷ base bits; wall is measured."
+    )
+    bars, clock = FIGURES["ledger"](comparison, ask), FIGURES["wall"](comparison, ask)
+    kept, free = ledger.uncounted(comparison, free=False), ledger.uncounted(comparison, free=True)
     return [
-        Panel("ledger", "Costs by phase and purpose", tables.ledger(comparison), bars, note),
-        Panel("formulas", "Counted against the formula", formulas, note=closed_forms.NOTE),
+        Panel("ledger", "Costs by phase and purpose", ledger.bill(comparison), bars, note),
+        Panel("wall", "Where the wall clock went", ledger.wall(comparison), clock, ledger.WALL),
+        Panel("formulas", "Counted against the formula", closed_forms.table(comparison), note=closed_forms.NOTE),
+        Panel("checks", "The same, run by run", closed_forms.by_run(comparison), folded=True),
+        Panel("uncounted", "Operators that are not counted", kept, note=ledger.LEFT_OUT, folded=True),
+        Panel("free", "Operators that are free", free, note=ledger.FREE, folded=True),
     ]
 
 

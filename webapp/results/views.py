@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from webapp.experiments.models import Experiment
 from webapp.results import exports, pages, selectors, summary, tables, wording
-from webapp.results.ask import Ask, Overheads, Tab
+from webapp.results.ask import Ask, Overheads, Scale, Sources, Tab
 from webapp.results.comparison import Comparison
 from webapp.results.exports import Format
 from webapp.results.frontier import qualities
@@ -58,6 +58,8 @@ def _context(found: Experiment, ask: Ask, stamp: str) -> dict[str, Any]:
         "qualities": qualities(comparison) if ask.tab is Tab.FRONTIER else (),
         "quality": quality(comparison, ask),
         "overheads": list(Overheads),
+        "scales": list(Scale) if ask.tab is Tab.LEDGER else (),
+        "sources": list(Sources) if ask.tab is Tab.LEDGER else (),
         "panels": page.panels,
         "rows": tables.SHOWN,
     }

@@ -42,3 +42,12 @@ def test_an_arm_without_a_finished_run_is_left_out() -> None:
     comparison = counted(EST)
     arm = replace(comparison.arms[0], runs=(SeedRun("r", 0, "running"),))
     assert closed_forms.checks(replace(comparison, arms=(arm,))) == ()
+
+
+def test_one_run_off_the_formula_is_not_hidden_by_the_mean_over_seeds() -> None:
+    comparison = counted(EST)
+    (arm,), (bad,) = comparison.arms, counted(EST, factor=1.03).arms[0].runs
+    both = replace(arm, runs=(arm.runs[0], replace(bad, code="s", seed=1)))
+    together = replace(comparison, arms=(both,))
+    assert "beyond 2%" not in str(closed_forms.table(together).rows[0])
+    assert ["beyond 2%" in str(row[-1]) for row in closed_forms.by_run(together).rows] == [False, True]

@@ -61,18 +61,27 @@ def test_a_long_curve_is_thinned_and_says_so() -> None:
 
 def test_ledger_bars_of_the_baseline_reach_100_percent_without_what_is_not_counted() -> None:
     bars = ledger_bars(compared(), Unit.EXECUTED).figure["data"]
-    counted = [bar for bar in bars if "not counted" not in bar["name"]]
+    counted = [bar for bar in bars[1:] if "not counted" not in bar["name"]]
     assert sum(bar["x"][0] for bar in counted) == pytest.approx(100)
 
 
 def test_ledger_bars_keep_executed_and_effective_apart() -> None:
     bars = ledger_bars(compared(), Unit.EXECUTED).figure["data"]
-    assert bars[0]["y"] == ["Dense<br>executed", "Dense<br>effective", "EST<br>executed", "EST<br>effective"]
+    assert bars[0]["y"] == ["Dense<br>formula", "EST<br>formula"]
+    assert bars[1]["y"] == ["Dense<br>executed", "Dense<br>effective", "EST<br>executed", "EST<br>effective"]
+
+
+def test_ledger_bars_in_their_unit_are_the_costs_themselves() -> None:
+    comparison = compared()
+    bars = ledger_bars(comparison, Unit.EXECUTED, absolute=True).figure
+    assert bars["data"][0]["x"][0] == comparison.arms[0].spec.train_flops()
+    assert bars["layout"]["shapes"] == []
 
 
 def test_what_is_not_counted_is_hatched() -> None:
     bars = ledger_bars(compared(), Unit.EXECUTED).figure["data"]
     assert {bar["name"]: bar["marker"]["pattern"]["shape"] for bar in bars} == {
+        "closed form": "",
         "train: train": "",
         "train: eval (not counted)": "/",
     }
