@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from django.contrib.auth.models import User
 from django.utils import timezone
@@ -14,6 +15,10 @@ from training.spec import Budget, RunSpec
 from webapp.datasets.models import Dataset
 from webapp.experiments import services
 from webapp.experiments.models import Experiment
+from webapp.results.comparison import Test, TestScore
+from webapp.reviews import services as reviews
+from webapp.reviews.composing import draft
+from webapp.reviews.models import Report
 from webapp.runs import lifecycle, port
 from webapp.runs.models import CostLine, Point, Run, Series, Worker
 from webapp.teams.models import Project
@@ -27,12 +32,17 @@ def pages() -> dict[str, str]:
     running = _running()
     _halved(user, project)
     _finished(user, project)
+    judged = _judged(project)
     return {
         "home": "/",
         "experiments": "/experiments/",
         "archived": "/experiments/?archived=1",
         "new": f"/experiments/new/?clone={experiment.code}",
         "compare": f"/experiments/{experiment.code}/",
+        "savings": f"/experiments/{judged.code}/?tab=savings",
+        "evaluation": f"/experiments/{judged.code}/?tab=evaluation",
+        "report": f"/reports/{_report(user, experiment).code}/",
+        "reports": "/reports/",
         "queue": "/queue/",
         "calibration": "/calibration/",
         "run": f"/runs/{running.code}/",
@@ -62,6 +72,28 @@ def _experiment(user: User, project: Project) -> Experiment:
     )
 
 
+def _judged(project: Project) -> Experiment:
+    """A finished experiment with an arm for every verdict: they scatter, miss the target, or are no match."""
+    experiment = Experiment.objects.create(project=project, title="Four ways to save on tiny GPT")
+    seeds, specs = range(5), [RunSpec(methods=("est",), knobs={"est": {"heads": at / 10}}) for at in (5, 6, 7, 8)]
+    specs[3] = specs[3].model_copy(update={"batch_size": 32})
+    dense = planted.arm("Dense", [planted.run(seed) for seed in seeds])
+    planted.store(experiment, replace(dense, scores=(_score("cloze", 0), _score("choice", 0))))
+    ways = {"EST, half": (0.9, 0.8), "EST, scattered": (0.95, 0.93), "EST, cheap": (0.7, 1.0), "EST, other": (0.9, 0.8)}
+    for index, ((label, (share, lag)), spec) in enumerate(zip(ways.items(), specs, strict=True), start=1):
+        runs = [planted.run(seed, share=share, lag=lag * (1 + 0.08 * index * (seed % 3 - 1))) for seed in seeds]
+        result = planted.arm(label, runs, index=index, spec=spec)
+        planted.store(experiment, replace(result, scores=(_score("cloze", index), _score("choice", index))))
+    return experiment
+
+
+def _score(task: str, index: int) -> TestScore:
+    """Higher or lower with the arm's place, and scattered over the seeds."""
+    level = 0.3 + 0.02 * index * (1 if task == "cloze" else -1)
+    by_seed = {seed: level + 0.004 * ((seed * (index + 2)) % 5 - 2) for seed in range(5)}
+    return TestScore(Test(task, "acc", "heldout", 1, 0), by_seed, 200, 0.25, True, 0.03)
+
+
 def _finished(user: User, project: Project) -> None:
     """Five runs that ended near their forecasts, made by a worker that had measured itself."""
     Worker.objects.update(pace=[1e-4, 1e-11, 5e-9, 2e-9, 2e-9], startup_seconds=2.5)
@@ -86,6 +118,10 @@ def _halved(user: User, project: Project) -> None:
         runs = [planted.run(seed, lag=lag) for seed in range(5)]
         arm = planted.store(experiment, planted.arm(label, runs, index=index, spec=spec))
         arm.runs.update(environment={"device": "Intel Xeon @ 2.10GHz", "threads": 1})
+
+
+def _report(user: User, experiment: Experiment) -> Report:
+    return reviews.create(experiment, user, title="What <b>EST</b> saves", body=draft(experiment))
 
 
 def _running() -> Run:

@@ -51,7 +51,7 @@ def saving_at_equal_loss(comparison: Comparison, found: Sequence[Finding], unit:
     told = [f"{finding.arm.label}: {notation.saving(finding.headline[1])}" for finding in fair if finding.headline]
     told += [f"{finding.arm.label}: withheld, unmatched" for finding in found if not finding.matched]
     summary = f"Cost to reach a loss, relative to the baseline. Saving at its final loss: {'; '.join(told) or 'none'}."
-    return Figure({"data": traces, "layout": layout}, summary, shown, len(goals) * len(fair))
+    return Figure({"data": traces, "layout": layout}, summary, shown, shown)
 
 
 def _reversed(goals: Sequence[float]) -> list[float] | None:

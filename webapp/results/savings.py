@@ -91,7 +91,9 @@ def contests(found: Sequence[Finding]) -> tuple[Contest, ...]:
     methods = [finding for finding in found if finding.headline and not finding.arm.is_dense]
     pairs = list(combinations(methods, 2))
     savings = [
-        at_target(a.arm.curves(a.unit), b.arm.curves(b.unit), a.headline[0].loss) for a, b in pairs if a.headline
+        at_target(a.arm.curves(a.unit), b.arm.curves(b.unit), a.headline[0].loss, b.arm.label)
+        for a, b in pairs
+        if a.headline
     ]
     evidence = weigh(dict(enumerate(savings)))
     return tuple(
@@ -106,10 +108,12 @@ def claimed_ratios(arm: ArmResult) -> tuple[tuple[float, str], ...]:
     return tuple((1 - claim.saving, claim.setting) for claim in claims if claim.saving is not None)
 
 
-def at_target(ours: Mapping[int, Curve], theirs: Mapping[int, Curve], loss: float) -> Estimate:
+def at_target(
+    ours: Mapping[int, Curve], theirs: Mapping[int, Curve], loss: float, against: str = "baseline"
+) -> Estimate:
     """Saving at one target loss, of curves by seed."""
     costs = [{seed: cost_to_reach(curve, loss) for seed, curve in side.items()} for side in (ours, theirs)]
-    return saving_at(*costs)
+    return saving_at(costs[0], costs[1], against)
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,7 @@ def paired_saving(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Est
     )
 
 
-def saving_at(ours: Mapping[int, Reach], theirs: Mapping[int, Reach]) -> Estimate:
+def saving_at(ours: Mapping[int, Reach], theirs: Mapping[int, Reach], against: str = "baseline") -> Estimate:
     """Saving at equal loss. A seed that did not get there, or was there too early to tell, leaves a bound only."""
     seeds = sorted(ours.keys() & theirs.keys())
     plain = paired_saving({s: ours[s].cost for s in seeds}, {s: theirs[s].cost for s in seeds})
@@ -159,9 +159,9 @@ def saving_at(ours: Mapping[int, Reach], theirs: Mapping[int, Reach]) -> Estimat
         f"{count} of {len(seeds)} {who}"
         for count, who in (
             (missed, "seeds did not reach it"),
-            (behind, "baseline seeds did not reach it"),
+            (behind, f"{against} seeds did not reach it"),
             (early, "seeds were there before the second evaluation"),
-            (vague, "baseline seeds were there before the second evaluation"),
+            (vague, f"{against} seeds were there before the second evaluation"),
         )
         if count
     ]
