@@ -143,7 +143,7 @@ class ExperimentForm(forms.Form):
         self.fields[prefix + "is_baseline"] = forms.BooleanField(required=False, label="All others are held against it")
         self.fields[prefix + "changes"] = JSONObject(
             required=False,
-            label="Settings of this arm only",
+            label="Other settings",
             help_text='as JSON, e.g. {"optim": {"learning_rate": 0.002}}',
             widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
         )
