@@ -74,7 +74,7 @@ def test_from_a_question_to_a_saving(visitor: Visitor, workers: None) -> None:
     page.get_by_role("button", name="Launch").click()
     page.get_by_role("heading", name="Does EST save on walks?").wait_for()
     page.goto("/queue/")
-    page.get_by_role("link", name="Dense, equal steps, seed 0").first.click()
+    page.get_by_role("link", name="EST, seed 0").first.click()
 
     visitor.wait_until(f"{LATEST} > 0", seconds=120)
     visitor.wait_until(f"{LATEST} >= {_newest_step()}", seconds=2)
