@@ -63,14 +63,18 @@ def configure() -> None:
         broker_transport_options=TRANSPORT,
         beat_scheduler="celery.beat:Scheduler",
         timezone="UTC",
-        imports=["webapp.runs.sweep"],
+        imports=["webapp.runs.sweep", "webapp.runs.dominance"],
         beat_schedule={
             name: {
                 "task": f"webapp.runs.{name}",
                 "schedule": seconds,
                 "options": {"queue": "sweep", "expires": seconds},
             }
-            for name, seconds in (("reap", settings.REAP_SECONDS), ("dispatch", settings.DISPATCH_SECONDS))
+            for name, seconds in (
+                ("reap", settings.REAP_SECONDS),
+                ("dispatch", settings.DISPATCH_SECONDS),
+                ("weigh", settings.REAP_SECONDS),
+            )
         },
     )
 

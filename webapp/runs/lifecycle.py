@@ -54,9 +54,9 @@ def cancel(run: Run, actor: Any) -> bool:
     )
 
 
-def pause(run: Run, actor: Any) -> bool:
+def pause(run: Run, actor: Any, note: str = "pause requested") -> bool:
     """Keep from being claimed; a holder checkpoints and releases the run. False if it is over."""
-    return _ask(run, str(actor), "pause requested", (State.QUEUED, *ACTIVE), pause_requested_at=Now())
+    return _ask(run, str(actor), note, (State.QUEUED, *ACTIVE), pause_requested_at=Now())
 
 
 def resume(run: Run, actor: Any) -> bool:
