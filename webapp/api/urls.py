@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from webapp.api.views import catalogue, datasets, document, experiments, runs
+from webapp.api.views import catalogue, datasets, document, experiments, reports, runs
 
 app_name = "api"
 urlpatterns = [
@@ -30,6 +30,9 @@ urlpatterns = [
     path("runs/<slug:code>/log", runs.Log.as_view(), name="run-log"),
     path("runs/<slug:code>/lm-eval", runs.LmEval.as_view(), name="run-lm-eval"),
     path("artifacts/<slug:code>/<str:name>", runs.ArtifactFile.as_view(), name="artifact"),
+    path("reports", reports.Reports.as_view(), name="reports"),
+    path("reports/<slug:code>", reports.ReportDetail.as_view(), name="report"),
+    path("reports/<slug:code>/snapshot", reports.ReportSnapshot.as_view(), name="report-snapshot"),
     path("datasets", datasets.Datasets.as_view(), name="datasets"),
     path("datasets/<slug:code>", datasets.DatasetDetail.as_view(), name="dataset"),
     path("openapi.json", document.OpenAPI.as_view(), name="openapi"),

@@ -143,5 +143,6 @@ def _safe(tokens: list[Token]) -> str:
 
 
 def quoted(text: str) -> str:
-    """Plain text as markdown that shows it as it is: every character that could mean something is escaped."""
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
+    """Plain text as one markdown paragraph that shows it as it is: what would mean something is escaped."""
+    line = re.sub(r"([\\`*_\[\]<&])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"^(\d*)([-+#=>~.){])", r"\1\\\2", line)

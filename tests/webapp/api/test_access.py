@@ -15,10 +15,23 @@ from django.utils import timezone
 from tests.webapp.api.callers import Api, person, token
 from webapp.api import urls
 from webapp.datasets.models import Dataset
+from webapp.reviews import services as reviews
 from webapp.runs.models import Artifact, Run
 from webapp.teams.models import Membership, Project, Token
 
-OPEN = {"projects", "methods", "method", "spec", "workers", "queue", "runs", "experiments", "datasets", "openapi"}
+OPEN = {
+    "projects",
+    "methods",
+    "method",
+    "spec",
+    "workers",
+    "queue",
+    "runs",
+    "experiments",
+    "datasets",
+    "reports",
+    "openapi",
+}
 """Addresses that answer every person who signed in, each with what that person may see."""
 HIDDEN = 404
 
@@ -55,6 +68,10 @@ def world(api: Api, request_body: dict[str, Any], project: Project) -> World:
     attempt.log.write_text("step 1\n")
     made.codes["artifacts"] = weights.code
     made.codes["datasets"] = Dataset.objects.create(project=project, name="Text", sha256="0" * 64, bytes=1).code
+    author = Membership.objects.get().user
+    report = reviews.create(run.arm.experiment, author, title="Report", body="{{ table arms }}")
+    reviews.submit(report, author, revision=1)
+    made.codes["reports"] = report.code
     return made
 
 
