@@ -76,7 +76,7 @@ class Frontier:
     def cost_label(self) -> str:
         if self.unit not in BILLED:
             return self.unit.label
-        return f"{self.unit.label}, {'all overheads included' if self.overheads else 'plain training steps alone'}"
+        return f"{self.unit.label} {'with' if self.overheads else 'without'} overheads"
 
 
 def qualities(comparison: Comparison) -> tuple[Quality, ...]:

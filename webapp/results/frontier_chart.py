@@ -94,10 +94,16 @@ def _point(position: Position, place: int, found: Frontier) -> dict[str, Any]:
         "text": [label],
         "hovertext": [f"{hover}<br>{escape(_verdict(position, found))}"],
         "hoverinfo": "text",
-        "textposition": "bottom center" if place % 2 else "top center",
+        "textposition": f"{'bottom' if place % 2 else 'top'} {'left' if _dear(position, found) else 'right'}",
         "opacity": FADED if dominated else 1.0,
         "cliponaxis": False,
     }
+
+
+def _dear(position: Position, found: Frontier) -> bool:
+    """Whether it lies in the right half, where a label has to go left."""
+    ends = found.positions[0].cost.value or 1.0, found.positions[-1].cost.value or 1.0
+    return (position.cost.value or 0.0) ** 2 > ends[0] * ends[1]
 
 
 def _bars(axis: str, estimate: Estimate, scale: float) -> dict[str, Any]:
@@ -110,12 +116,13 @@ def _bars(axis: str, estimate: Estimate, scale: float) -> dict[str, Any]:
 
 
 def _front(found: Frontier) -> list[dict[str, Any]]:
-    """Best quality for at most this cost: flat until the next arm of the front."""
+    """Best quality for at most this cost: flat until the next arm of the front, and on to the dearest arm."""
     scale = 100 if found.quality.percent else 1
-    front = found.front
-    if len(front) < 2:
+    if len(found.positions) < 2:
         return []
-    line = {"x": [p.cost.value for p in front], "y": [scale * (p.quality.value or 0.0) for p in front]}
+    ends = [*found.front, found.front[-1]]
+    xs = [*(p.cost.value for p in found.front), found.positions[-1].cost.value]
+    line = {"x": xs, "y": [scale * (p.quality.value or 0.0) for p in ends]}
     return [{**line, "meta": {"role": "front"}, "line": {"shape": "hv"}, "hoverinfo": "skip", "showlegend": False}]
 
 

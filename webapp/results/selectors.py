@@ -13,7 +13,7 @@ from webapp.experiments.models import Arm, Experiment
 from webapp.results import statements
 from webapp.results.comparison import ArmResult, Comparison, Evaluations, Line, SeedRun, Test, TestScore
 from webapp.results.recent import Recent
-from webapp.runs.models import CostLine, Run, Score, State
+from webapp.runs.models import TERMINAL, CostLine, Point, Run, Score, Series, State
 
 VALIDATION = "val/loss"
 """The series that claims rest on; averages of the training loss never do."""
@@ -34,6 +34,12 @@ def stamp(experiment: Experiment) -> str:
 def comparison(experiment: Experiment, of: str | None = None) -> Comparison:
     """Everything the compare page says, baseline first, arms in the order they were added; `of` spares a stamp."""
     return SEEN.get(of or stamp(experiment), lambda: _comparison(experiment))
+
+
+def evaluated(experiment: Experiment) -> int:
+    """Evaluations of the runs that have not ended."""
+    going = Series.objects.filter(run__arm__experiment=experiment, name=VALIDATION).exclude(run__state__in=TERMINAL)
+    return Point.objects.filter(series__in=going).count()
 
 
 def _comparison(experiment: Experiment) -> Comparison:

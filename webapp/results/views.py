@@ -47,6 +47,7 @@ def _context(found: Experiment, ask: Ask, stamp: str) -> dict[str, Any]:
         "progress": wording.progress([run.state for run in comparison.runs]),
         "unfinished": any(run.state not in TERMINAL for run in comparison.runs),
         "done": sum(run.state in TERMINAL for run in comparison.runs),
+        "evaluated": sum(len(run.evaluations) for run in comparison.runs if run.state not in TERMINAL),
         "arms": list(zip(comparison.arms, overview, strict=True)),
         "arm_headings": list(overview[0]) if overview else [],
         "definitions": wording.DEFINITIONS,
@@ -79,7 +80,10 @@ def _conditional(request: HttpRequest, stamp: str, make: Callable[[], HttpRespon
 @login_required
 @require_safe
 def state(request: HttpRequest, code: str) -> HttpResponse:
-    """How far the runs are, for polling; tells the page when another run has ended since it was drawn."""
+    """How far the runs are, for polling; tells the page what has happened since it was drawn.
+
+    `results-changed`: another run has ended. `curves-changed`: one under way was evaluated again.
+    """
     found = _experiment(request, code)
     states = list(Run.objects.filter(arm__experiment=found).values_list("state", flat=True))
     done = sum(state in TERMINAL for state in states)
@@ -87,11 +91,14 @@ def state(request: HttpRequest, code: str) -> HttpResponse:
         "experiment": found,
         "unfinished": done < len(states),
         "done": done,
+        "evaluated": selectors.evaluated(found),
         "progress": wording.progress(states),
     }
     response = render(request, "results/_state.html", context)
     if request.GET.get("done") != str(done):
         response["HX-Trigger"] = "results-changed"
+    elif request.GET.get("evaluated") != str(context["evaluated"]):
+        response["HX-Trigger"] = "curves-changed" if request.GET.get("evaluated", "0") != "0" else "results-changed"
     return response
 
 

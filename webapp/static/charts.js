@@ -108,10 +108,24 @@ export function extend(element, additions) {
   return Plotly.extendTraces(element, { x: additions.map(({ x }) => [...x]), y: additions.map(({ y }) => [...y]) }, traces);
 }
 
-/** Draw every chart below `root` whose figure is in the page. */
+/** The layout with the axes that somebody is looking at: a chart under the pointer keeps them until the pointer leaves. */
+function steady(element, layout) {
+  if (!element.figure || !element.matches(":hover")) return layout;
+  const held = ["xaxis", "yaxis"].filter((axis) => layout[axis]?.title?.text === element.figure.layout[axis]?.title?.text);
+  element.addEventListener("pointerleave", () => draw(element, element.figure), { once: true });
+  return { ...layout, ...Object.fromEntries(held.map((axis) => [axis, { ...layout[axis], range: [...element.layout[axis].range] }])) };
+}
+
+/** Draw every chart whose place or figure is below `root`: a chart that is there already takes in what is new. */
 export function drawAll(root = document) {
-  for (const element of root.querySelectorAll(".chart[data-figure]"))
-    draw(element, JSON.parse(document.getElementById(element.dataset.figure).textContent));
+  for (const element of document.querySelectorAll(".chart[data-figure]")) {
+    const source = document.getElementById(element.dataset.figure);
+    if (!root.contains(element) && !root.contains(source)) continue;
+    const figure = JSON.parse(source.textContent);
+    const layout = steady(element, figure.layout);
+    element.figure = figure;
+    Plotly.react(element, figure.data.map(styled), themed(layout), OPTIONS);
+  }
 }
 
 /** Save a chart as the page shows it, on the page's own ground, twice as sharp. */

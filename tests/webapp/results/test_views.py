@@ -148,9 +148,14 @@ def test_failed_runs_are_counted_in_words(client: Client, ada: User) -> None:
 def test_the_poll_tells_the_page_when_a_run_has_ended(client: Client, ada: User) -> None:
     code = against_dense(ada, last="queued")
     where = reverse("experiment-state", args=[code])
-    assert "HX-Trigger" not in client.get(f"{where}?done=5").headers
+    assert "HX-Trigger" not in client.get(f"{where}?done=5&evaluated=20").headers
     Run.objects.filter(state="queued").update(state="cancelled", finished_at="2026-01-01T00:00Z")
     assert client.get(f"{where}?done=5").headers["HX-Trigger"] == "results-changed"
+
+
+def test_the_poll_tells_the_page_when_a_run_was_evaluated(client: Client, ada: User) -> None:
+    where = reverse("experiment-state", args=[against_dense(ada, last="queued")])
+    assert client.get(f"{where}?done=5&evaluated=19").headers["HX-Trigger"] == "curves-changed"
 
 
 def test_queries_do_not_grow_with_runs(
