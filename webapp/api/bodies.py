@@ -55,6 +55,9 @@ class LaunchBody(Strict):
     question: Annotated[str, Readable] = Field("", max_length=2000)
     arms: tuple[ArmBody, ...] = Field(max_length=ARMS, json_schema_extra=FILLED)
     seeds: tuple[Annotated[int, Field(ge=0, le=LARGEST_SEED)], ...] = Field(max_length=SEEDS, json_schema_extra=FILLED)
+    stop_dominated: bool = Field(
+        False, description="pause arms that hardly have a chance to reach the quality-cost frontier"
+    )
     queue: str = Field("cpu", pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="which workers may take the runs")
     matched_baselines: bool = Field(
         True, description="add for each method a dense arm at equal steps and one at equal FLOPs, where they lack"

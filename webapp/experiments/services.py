@@ -50,6 +50,7 @@ def launch(
     arms: Sequence[ArmRequest],
     seeds: Sequence[int],
     queue: str,
+    stop_dominated: bool = False,
 ) -> Experiment:
     """Write the experiment, its arms, and one queued run per arm and seed; the dispatcher finds them.
 
@@ -57,7 +58,9 @@ def launch(
     """
     if problems := refusals(project=project, title=title, arms=arms, seeds=seeds, queue=queue):
         raise LaunchRefused(problems)
-    experiment = Experiment.objects.create(project=project, title=title.strip(), question=question, owner=owner)
+    experiment = Experiment.objects.create(
+        project=project, title=title.strip(), question=question, owner=owner, stop_dominated=stop_dominated
+    )
     rows = [
         Arm.objects.create(
             experiment=experiment,

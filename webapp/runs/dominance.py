@@ -112,7 +112,8 @@ def courses(experiment: Experiment) -> list[Course]:
     facts = rows.order_by("tokens").values_list("series__run__arm_id", "series__run__seed", "tokens", "value")
     for arm, seed, tokens, value in facts:
         spec = arms[arm].spec
-        points[arm, seed].append((tokens / (spec.steps() * spec.tokens_per_step), value))
+        if value is not None:
+            points[arm, seed].append((tokens / (spec.steps() * spec.tokens_per_step), value))
     return [_course(arm, {seed: found for (owner, seed), found in points.items() if owner == arm.pk})
             for arm in arms.values()]  # fmt: skip
 

@@ -84,6 +84,7 @@ class Experiments(Endpoint):
             experiment = services.launch(
                 project=project, owner=person(request), title=body.title, question=body.question,
                 arms=body.requests, seeds=body.seeds, queue=body.queue,
+                stop_dominated=body.stop_dominated,
             )  # fmt: skip
         except services.LaunchRefused as refusal:
             raise refused(in_body(refusal.problems)) from None
