@@ -181,7 +181,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 POWER_WATTS = env.dict("POWER_WATTS", cast={"value": float}, default={})
-"""Power of one busy worker by queue, for forecasts: `cpu=65,gpu=700`; without it no energy is forecast."""
+"""Power of one busy worker by queue, for forecasts: `cpu=65;gpu=700`; without it no energy is forecast."""
 PRICE_PER_KWH = env.float("PRICE_PER_KWH", default=None)
 PRICE_PER_HOUR = env.dict("PRICE_PER_HOUR", cast={"value": float}, default={})
 """Of one busy worker by queue, energy apart; without any price no money is forecast."""

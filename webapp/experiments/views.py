@@ -133,7 +133,8 @@ def forecast_of(form: ExperimentForm | WrittenForm) -> dict[str, Any]:
     if form.arms and seeds and queue and len(seeds) <= services.SEEDS:
         arms = sorted(form.arms, key=lambda arm: not arm.is_baseline)
         specs = [(arm.label, arm.spec) for arm in arms]
-        planned = forecast(arms=specs, seeds=seeds, queue=queue)
+        project = form.cleaned_data.get("project")
+        planned = forecast(arms=specs, seeds=seeds, queue=queue, project=project)
     if planned is not None and not planned.workers:
         warnings = [f"No worker that is alive serves the queue {queue}: the runs will wait until one does."]
     added = {arm.label for arm in form.arms if arm.added}

@@ -104,7 +104,7 @@ class Plans(Endpoint):
         if problems:
             raise refused(in_body(problems))
         specs = [(arm.label, arm.spec) for arm in sorted(asked, key=lambda arm: not arm.is_baseline)]
-        return Response(PlanAnswer.of(planning.plan(arms=specs, seeds=body.seeds, queue=body.queue)))
+        return Response(PlanAnswer.of(planning.plan(arms=specs, seeds=body.seeds, queue=body.queue, project=project)))
 
 
 class ExperimentDetail(Endpoint):
