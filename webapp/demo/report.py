@@ -8,7 +8,7 @@ from webapp.experiments.models import Experiment
 from webapp.results import closed_forms, notation, selectors, summary
 from webapp.results.comparison import Unit
 from webapp.results.savings import findings
-from webapp.results.wording import answer
+from webapp.results.wording import answers
 from webapp.runs.models import TERMINAL, Run, State
 
 
@@ -52,5 +52,5 @@ def comparison(experiment: Experiment) -> str:
     lines = table(("", *(arm["arm"] for arm in arms)), [(name, *(arm[name] for arm in arms)) for name in names])
     formulas = closed_forms.table(found)
     checked = table(formulas.headings, [[str(cell) for cell in row] for row in formulas.rows])
-    answers = [answer(finding) for finding in findings(found)]
-    return "\n\n".join([lines, checked, *(" ".join((said.strong, *said.sentences)) for said in answers)])
+    said = answers(findings(found))
+    return "\n\n".join([lines, checked, *(" ".join((answer.strong, *answer.sentences)) for answer in said)])

@@ -26,6 +26,7 @@ def comparison_table(comparison: Comparison, found: Sequence[Finding] | None = N
 
 
 def _row(arm: ArmResult, tests: tuple[Test, ...], finding: Finding | None) -> dict[str, str]:
+    finding = None if arm.is_dense else finding  # a further dense arm is a reference, not a claim
     totals = {unit: _total(arm.totals(unit), unit) for unit in Unit}
     by_test = {score.test: score for score in arm.scores}
     budget = finding.budget if finding else None
@@ -33,7 +34,7 @@ def _row(arm: ArmResult, tests: tuple[Test, ...], finding: Finding | None) -> di
     withheld = notation.WITHHELD if finding and not finding.matched else ""
     return {
         "arm": arm.label,
-        "verdict": finding.judgement.verdict.value if finding and not arm.is_dense else "baseline",
+        "verdict": finding.judgement.verdict.value if finding else "baseline",
         "saving at equal loss": withheld or notation.saving(headline),
         "saving at equal budget": withheld or notation.saving(budget.saving if budget else None),
         "loss difference": notation.nats(budget.loss if budget else None),
