@@ -169,7 +169,8 @@ def weigh() -> int:
 
 def reasons(experiment: Experiment) -> list[RunEvent]:
     """Why runs of an experiment were paused, newest first."""
-    return list(RunEvent.objects.filter(run__arm__experiment=experiment, actor=ACTOR).order_by("-pk"))
+    events = RunEvent.objects.filter(run__arm__experiment=experiment, actor=ACTOR)
+    return list(events.select_related("run__arm").order_by("-pk"))
 
 
 @app.task(name=TASK)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
 
 from tests.webapp.results import planted
 from training.spec import RunSpec
@@ -13,6 +15,7 @@ from webapp.experiments.models import Experiment
 from webapp.runs import dominance, lifecycle
 from webapp.runs.dominance import THRESHOLD, Course, Curve, chance, end
 from webapp.runs.models import Run, RunEvent
+from webapp.teams.models import Membership
 
 MARKS = np.linspace(0.05, 1.0, 20)
 
@@ -156,3 +159,15 @@ def test_the_hours_saved_are_what_the_paused_runs_would_still_have_taken() -> No
     spared = dominance.spared(found)
     assert (spared.runs, spared.unit) == (3, "core-hours")
     assert spared.hours == pytest.approx(2 * 0.5 + 2.0)
+
+
+@pytest.mark.django_db
+def test_the_experiments_page_says_what_was_paused_and_saved() -> None:
+    found = experiment()
+    dominance.weigh()
+    ada = User.objects.create_user("ada")
+    Membership.objects.create(project=found.project, user=ada)
+    client = Client()
+    client.force_login(ada)
+    page = client.get(f"/experiments/{found.code}/").content.decode()
+    assert "3 runs paused, 3.00 core-hours saved so far" in page
