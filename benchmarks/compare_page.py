@@ -73,11 +73,14 @@ def _arm(experiment: Any, place: int, options: argparse.Namespace) -> list[Any]:
     from django.utils import timezone
 
     from training.records import Purpose
-    from training.spec import Budget, RunSpec
+    from training.spec import RunSpec
     from webapp.experiments.models import Arm
     from webapp.runs.models import CostLine, Run, Score, State
 
-    spec = RunSpec(methods=("est",) if place else ("dense",), budget=Budget(steps=options.points + place))
+    body: dict[str, Any] = {"methods": ["dense"], "budget": {"steps": options.points}}
+    if place:  # as many steps as the baseline, or the comparison would be unmatched and draw nothing
+        body |= {"methods": ["est"], "knobs": {"est": {"stage2": 0.02 * place}}}
+    spec = RunSpec.model_validate(body)
     arm = Arm.objects.create(
         experiment=experiment, label=f"EST {place}" if place else "Dense", body=spec.model_dump(mode="json"),
         digest=spec.digest(), is_baseline=not place,
