@@ -1,4 +1,4 @@
-"""What a method's page says of our measurement is what its runs say: every figure is recomputed from them."""
+"""What a method's page says of our measurement rests on named runs: means, digests and bars are held against them."""
 
 from __future__ import annotations
 

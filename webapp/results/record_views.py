@@ -21,7 +21,7 @@ from webapp.results.comparison import Unit
 from webapp.results.records import Board, Field, Hardware, Record
 from webapp.results.settled import Settled, settled
 from webapp.runs.models import Run
-from webapp.teams.access import person, require
+from webapp.teams.access import person, require, writable
 
 UNITS = (Unit.EXECUTED, Unit.SECONDS)
 """What records are kept in."""
@@ -52,6 +52,9 @@ def page(request: HttpRequest) -> HttpResponse:
         "unit": unit,
         "units": UNITS,
         "rules": records.RULES,
+        "retimable": set(
+            Arm.objects.filter(experiment__project__in=writable(request.user)).values_list("code", flat=True)
+        ),
     }
     return render(request, "results/records.html", context)
 
