@@ -202,11 +202,11 @@ def switched(context: Any, address: str, chart: str) -> int:
 def painted(code: str, address: str, page: str, session: str) -> dict[str, Any]:
     """Every chart in Chromium, and the first against its alternative."""
     found: dict[str, Any] = {}
+    body = unthinned(code, page, session)  # before the browser, beside whose event loop Django asks no database
     with browser(address, session) as context:
         for chart in CHARTS:
             switch = switched(context, page, chart)
             found[chart] = {**opened(context, f"{page}?tab={chart}", chart), "longest_frame_switching_ms": switch}
-        body = unthinned(code, page, session)
         context.route(f"{page}?tab=curves", lambda route: route.fulfill(body=body, content_type="text/html"))
         found["curves, every point sent"] = opened(context, f"{page}?tab=curves", "curves")
     return found
