@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.webapp.people import member
+from training.spec import RunSpec
 from webapp.experiments.models import Arm, Experiment
 from webapp.runs.models import Run, Worker
 from webapp.teams.models import Role
@@ -123,7 +124,7 @@ def test_an_arm_may_differ_in_a_shared_setting() -> None:
     client.post(NEW, with_est(client, **{"arms.1.changes": '{"optim": {"learning_rate": 0.005}}'}))
     rates = Arm.objects.order_by("pk").values_list("label", "body__optim__learning_rate")
     assert ("Evolving Subnetwork Training", 0.005) in rates
-    assert ("Dense", 0.001) in rates
+    assert ("Dense", RunSpec().optim.learning_rate) in rates
 
 
 @pytest.mark.parametrize(
