@@ -1,6 +1,6 @@
 """What was measured when a card's reproduction ran: `evidence.json` beside the card, with the runs behind each number.
 
-Torch-free. Written by `benchmarks/replicate.py`, never by hand: a test recomputes every figure from the runs.
+Torch-free. Written by `benchmarks/replicate.py`, never by hand: a test holds means, digests and bars against the runs.
 """
 
 from __future__ import annotations

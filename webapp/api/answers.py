@@ -73,7 +73,7 @@ class EvidenceArm(Row):
     runs: list[EvidenceRun]
 
 
-class EvidenceAnswer(Row):
+class MethodEvidenceAnswer(Row):
     """What was measured when the card's reproduction ran."""
 
     measured: date
@@ -109,7 +109,7 @@ class MethodAnswer(MethodRow):
     claims: list[ClaimAnswer]
     knobs: dict[str, Any]
     presets: dict[str, dict[str, Any]]
-    evidence: EvidenceAnswer | None
+    evidence: MethodEvidenceAnswer | None
     measurements: list[MeasurementAnswer]
 
     @classmethod
@@ -123,7 +123,7 @@ class MethodAnswer(MethodRow):
             claims=[ClaimAnswer.model_validate(claim) for claim in card.claims],
             knobs=card.knobs.model_json_schema(),
             presets={name: knobs.model_dump(mode="json") for name, knobs in (card.presets or {}).items()},
-            evidence=record.evidence and EvidenceAnswer.model_validate(record.evidence),
+            evidence=record.evidence and MethodEvidenceAnswer.model_validate(record.evidence),
             measurements=[MeasurementAnswer.model_validate(found) for found in record.measurements],
         )
 
