@@ -18,6 +18,7 @@ WITH busy AS (
     LEFT JOIN busy ON busy.project_id = experiment.project_id
     WHERE run.state = 'queued' AND run.queue = %(queue)s AND run.pause_requested_at IS NULL
         AND run.cancel_requested_at IS NULL AND run.not_before <= clock_timestamp()
+        AND NOT EXISTS (SELECT 1 FROM runs_worker WHERE name = %(worker)s AND draining)
     ORDER BY run.priority DESC, coalesce(busy.running, 0), run.id
     LIMIT 1
     FOR UPDATE OF run SKIP LOCKED

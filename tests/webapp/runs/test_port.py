@@ -13,7 +13,7 @@ from django.utils import timezone
 from tests.webapp.runs.conftest import NewRun
 from training.records import CostLine, Point, Purpose, Score
 from webapp.runs import lifecycle, port
-from webapp.runs.models import Attempt, Run, RunEvent, State
+from webapp.runs.models import Attempt, Run, RunEvent, State, Worker
 from webapp.runs.models import CostLine as StoredLine
 from webapp.runs.models import Point as StoredPoint
 
@@ -246,3 +246,11 @@ def test_a_draining_worker_hears_it(lease: port.Lease) -> None:
     with connection.cursor() as cursor:
         cursor.execute("UPDATE runs_worker SET draining = true")
     assert port.heartbeat(lease).drain
+
+
+def test_a_draining_worker_claims_nothing_until_it_is_taken_back(new_run: NewRun) -> None:
+    new_run()
+    Worker.objects.create(name="cpu-0@here", queue="cpu", device="cpu", draining=True)
+    assert port.claim("cpu", "cpu-0@here") is None
+    Worker.objects.update(draining=False)
+    assert port.claim("cpu", "cpu-0@here") is not None
