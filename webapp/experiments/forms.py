@@ -77,6 +77,12 @@ class ExperimentForm(forms.Form):
         label="Add matched dense baselines",
         help_text="at equal steps and at equal FLOPs; without them no saving is claimed",
     )
+    stop_dominated = forms.BooleanField(
+        required=False,
+        label="Pause arms that cannot reach the frontier any more",
+        help_text="once another arm of at most their cost is all but sure to end at a lower loss; a paused run can be "
+        "resumed, but as long as it is paused there is no verdict on its arm",
+    )
     evals = forms.MultipleChoiceField(
         choices=[(name, name) for name in EVALS],
         initial=EVALS,
@@ -209,6 +215,7 @@ class ExperimentForm(forms.Form):
             "seeds": cleaned.get("seeds", self._given("seeds")),
             "queue": self._given("queue") or "",
             "matched_baselines": cleaned["matched_baselines"],
+            "stop_dominated": cleaned["stop_dominated"],
         }
 
     def _written_arms(self) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -81,4 +81,5 @@ def cloned(experiment: Experiment) -> dict[str, Any]:
         project=experiment.project.slug,
         queue=runs[0].queue if runs else "",
         matched_baselines=complete,
+        stop_dominated=experiment.stop_dominated,
     )

@@ -27,6 +27,8 @@ from webapp.teams.access import person, require, writable
 from webapp.teams.models import AuditEvent, Project
 
 RUNS = "arms__runs"
+LAUNCHED = ("project", "title", "question", "seeds", "queue", "stop_dominated")
+"""What both views of the form hand to the launch beside the arms."""
 BUDGET_KINDS = {"steps": "steps", "tokens": "tokens", "flops": "FLOPs"}
 
 
@@ -83,11 +85,8 @@ def new(request: HttpRequest) -> HttpResponse:
         answer = _page(request, form, refused=True)
         answer.status_code = 422
         return answer
-    experiment = services.launch(
-        owner=person(request),
-        arms=form.arms,
-        **{name: form.cleaned_data[name] for name in ("project", "title", "question", "seeds", "queue")},
-    )
+    asked = {name: form.cleaned_data[name] for name in LAUNCHED}
+    experiment = services.launch(owner=person(request), arms=form.arms, **asked)
     messages.success(request, f"Launched {len(form.arms) * len(form.cleaned_data['seeds'])} runs.")
     return redirect("experiment", experiment.code)
 

@@ -42,7 +42,8 @@ class WrittenForm(forms.Form):
             self._tell(dict(problem.errors) or {"": str(problem.detail)})
             return cleaned
         self.arms = body.requests
-        cleaned |= {"title": body.title, "question": body.question, "seeds": body.seeds, "queue": body.queue}
+        names = ("title", "question", "seeds", "queue", "stop_dominated")
+        cleaned |= {name: getattr(body, name) for name in names}
         project = self.projects.filter(slug=body.project).first()
         if project is None:
             self._tell({"project": f"you may not launch in a project {body.project}"})
@@ -70,6 +71,7 @@ class WrittenForm(forms.Form):
             project=body.project,
             queue=body.queue,
             matched_baselines=body.matched_baselines,
+            stop_dominated=body.stop_dominated,
         )
 
 

@@ -82,6 +82,21 @@ def test_without_matched_baselines_only_what_was_asked_for_runs() -> None:
     assert [arm.label for arm in Arm.objects.all()] == ["Evolving Subnetwork Training"]
 
 
+@pytest.mark.parametrize("ticked", [True, False])
+def test_dominated_arms_are_paused_where_the_form_asks(ticked: bool) -> None:
+    client = member()
+    client.post(NEW, asked(client, **({"stop_dominated": "on"} if ticked else {})))
+    assert Experiment.objects.get().stop_dominated is ticked
+    assert values_of(client.get(f"{NEW}?clone={Experiment.objects.get().code}")).get("stop_dominated", False) is ticked
+
+
+def test_a_refused_launch_still_asks_to_pause_dominated_arms() -> None:
+    client = member()
+    answer = client.post(NEW, asked(client, stop_dominated="on", batch_size="no number"))
+    assert answer.status_code == 422
+    assert values_of(answer)["stop_dominated"] is True
+
+
 def test_a_knob_typed_into_the_form_reaches_the_arm() -> None:
     client = member()
     client.post(NEW, with_est(client, **{"arms.1.knobs.est.stage1": "0.4"}))

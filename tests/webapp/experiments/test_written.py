@@ -26,6 +26,7 @@ BODY: dict[str, Any] = {
     "seeds": [4, 8],
     "queue": "gpu-far",
     "matched_baselines": False,
+    "stop_dominated": True,
 }
 
 
@@ -83,6 +84,7 @@ def test_a_launch_may_be_typed_as_json() -> None:
     client = member()
     answer = client.post(NEW, {"written": json.dumps(BODY)})
     assert answer.status_code == 302, answer.context["form"].errors
+    assert Experiment.objects.get().stop_dominated
     assert sorted(Arm.objects.values_list("label", "runs__seed")) == [("EST", 4), ("EST", 8), ("Slow", 4), ("Slow", 8)]
 
 
