@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_backward_flop_count, sdpa_flop_count
+from torch.utils.module_tracker import ModuleTracker
 
 from training.account import Kind
 
@@ -64,11 +65,22 @@ RESHAPES = frozenset({aten._unsafe_view})
 """Views whose schema does not say so."""
 
 
+class Total(ModuleTracker):
+    """Stands where torch attributes FLOPs to modules: its hooks there refuse `autograd.grad` of a network's input."""
+
+    def __enter__(self) -> Total:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
 class Tally(FlopCounterMode):
     """Counts, and keeps what ran without a formula: calls and elements written, by operator."""
 
     def __init__(self) -> None:
         super().__init__(display=False, custom_mapping=MISSING)
+        self.mod_tracker = Total()
         self.uncounted: dict[Any, tuple[int, int]] = {}
 
     def _count_flops(self, func_packet: Any, out: Any, args: Any, kwargs: Any) -> Any:
