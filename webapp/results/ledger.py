@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -10,7 +10,7 @@ from training.account import Account
 from training.clock import Segment
 from training.records import OUTSIDE_TRAINING, Purpose
 from webapp.results import notation
-from webapp.results.comparison import Comparison, Evaluation, SeedRun, Unit
+from webapp.results.comparison import Comparison, Unit
 from webapp.results.figures import Figure
 from webapp.results.tables import Cell, Table, mean_lines
 from webapp.runs.models import Attempt
@@ -50,26 +50,6 @@ def attempts(comparison: Comparison) -> tuple[Clocked, ...]:
     rows = Attempt.objects.filter(run__arm__experiment__code=comparison.code, ended_at__isnull=False)
     ended = rows.select_related("run").order_by("run_id", "n")
     return tuple(Clocked(row.run.code, row.n, row.seconds or 0.0, row.account) for row in ended if row.body)
-
-
-def sunk(comparison: Comparison) -> Comparison:
-    """The same with inherited weights for free: `source` leaves the training cost, of totals and of every point."""
-    arms = (replace(arm, runs=tuple(_sunk(run) for run in arm.runs)) for arm in comparison.arms)
-    return replace(comparison, arms=tuple(arms))
-
-
-def _sunk(run: SeedRun) -> SeedRun:
-    """A source is paid before the first evaluation, so all of it leaves each of them."""
-    gone = [line for line in run.lines if line.purpose is Purpose.SOURCE]
-    executed, seconds, tokens = (
-        sum(getattr(line, name) for line in gone) for name in ("executed", "seconds", "tokens")
-    )
-    points = tuple(
-        Evaluation(at.steps, at.tokens - int(tokens), at.executed - executed, at.seconds - seconds, at.loss)
-        for at in run.evaluations
-    )
-    kept = tuple(line for line in run.lines if line.purpose is not Purpose.SOURCE)
-    return replace(run, evaluations=points, lines=kept) if gone else run
 
 
 def bill(comparison: Comparison) -> Table:

@@ -14,7 +14,7 @@ from django.utils.cache import get_conditional_response, patch_cache_control, pa
 from django.views.decorators.http import require_safe
 
 from webapp.experiments.models import Experiment
-from webapp.results import exports, pages, selectors, summary, tables, wording
+from webapp.results import exports, inherited, pages, selectors, summary, tables, wording
 from webapp.results.ask import Ask, Overheads, Scale, Sources, Tab
 from webapp.results.comparison import Comparison
 from webapp.results.exports import Format
@@ -24,6 +24,10 @@ from webapp.runs.models import TERMINAL, Run
 
 BOOT = secrets.token_hex(8)
 """Another process may run another version of the templates: what it drew is not taken for ours."""
+
+
+COSTS = frozenset({Tab.CURVES, Tab.SAVINGS, Tab.FRONTIER, Tab.LEDGER})
+"""Tabs where it matters whether inherited weights are charged."""
 
 
 @login_required
@@ -60,7 +64,8 @@ def _context(found: Experiment, ask: Ask, stamp: str) -> dict[str, Any]:
         "quality": quality(comparison, ask),
         "overheads": list(Overheads),
         "scales": list(Scale) if ask.tab is Tab.LEDGER else (),
-        "sources": list(Sources) if ask.tab is Tab.LEDGER else (),
+        "sources": list(Sources) if page.inherits and ask.tab in COSTS else (),
+        "inherits": page.inherits,
         "panels": page.panels,
         "rows": tables.SHOWN,
     }
@@ -113,15 +118,15 @@ def export(request: HttpRequest, code: str, name: str, form: str) -> HttpRespons
     return _conditional(request, stamp, lambda: _exported(selectors.comparison(found, stamp), name, kind, ask))
 
 
-def _exported(comparison: Comparison, name: str, kind: Format, ask: Ask) -> HttpResponse:
-    match kind:
-        case Format.CSV:
-            body = TABLES[name](comparison, ask).csv.encode()
-        case Format.PARQUET:
-            body = exports.parquet(TABLES[name](comparison, ask))
-        case Format.JSON:
-            body = exports.plotly(FIGURES[name](comparison, ask))
-    headers = {"Content-Disposition": f'attachment; filename="{comparison.code}-{name}.{kind}"'}
+def _exported(whole: Comparison, name: str, kind: Format, ask: Ask) -> HttpResponse:
+    comparison = inherited.asked(whole, ask.sources)
+    if kind is Format.JSON:
+        figure = FIGURES[name](comparison, ask)
+        body = exports.plotly(inherited.on_chart(figure, name, whole, ask.sources))
+    else:
+        table = inherited.in_table(TABLES[name](comparison, ask), name, whole, ask.sources)
+        body = table.csv.encode() if kind is Format.CSV else exports.parquet(table)
+    headers = {"Content-Disposition": f'attachment; filename="{whole.code}-{name}.{kind}"'}
     return HttpResponse(body, content_type=kind.media_type, headers=headers)
 
 

@@ -1,4 +1,4 @@
-"""The ledger's tables: where wall time went, what is left out of the count, and inherited weights in or out."""
+"""The ledger's tables: how each cost was obtained, where wall time went, what is left out of the count."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from training.account import Account, Uncounted
 from training.clock import Segment
 from training.records import Purpose
 from training.spec import RunSpec
-from webapp.results.comparison import ArmResult, Comparison, Evaluation, Line, SeedRun, Unit
+from webapp.results.comparison import ArmResult, Comparison, Evaluation, Line, SeedRun
 
 if TYPE_CHECKING:
     from webapp.runs import port
@@ -30,25 +30,6 @@ BILL = (
 def compared(code: str = "c", run: str = "r", lines: tuple[Line, ...] = BILL) -> Comparison:
     seed = SeedRun(run, 0, "succeeded", (Evaluation(10, 1000, 100.0, 10.0, 2.0),), lines)
     return Comparison(code, "", "", (ArmResult("a", "Dense", 0, True, SPEC, (seed,)),))
-
-
-def test_a_sunk_source_leaves_the_cost_of_the_run_and_of_its_points() -> None:
-    from webapp.results import ledger
-
-    (run,) = ledger.sunk(compared()).arms[0].runs
-    assert (run.total(Unit.EXECUTED), run.total(Unit.SECONDS), run.total(Unit.TOKENS)) == (80.0, 8.0, 800)
-    assert run.evaluations == (Evaluation(10, 800, 80.0, 8.0, 2.0),)
-
-
-def test_a_charged_source_is_part_of_the_cost() -> None:
-    assert compared().arms[0].runs[0].total(Unit.EXECUTED) == 100.0
-
-
-def test_a_run_without_a_source_is_the_same_sunk_or_charged() -> None:
-    from webapp.results import ledger
-
-    plain = compared(lines=BILL[:1])
-    assert ledger.sunk(plain) == plain
 
 
 @pytest.fixture
