@@ -25,10 +25,10 @@ from training.lab import Lab
 from training.loop import Hook, Loop, Until, advance
 from training.methods.est.card import EstKnobs
 from training.methods.est.method import Evolve
-from training.optim import adamw
+from training.optim import optimizer as optimizer_of
 from training.seeds import make_deterministic
 from training.spec import RunSpec
-from training.tasks.language_modelling import LanguageModelling
+from training.tasks.language_modelling.task import LanguageModelling
 
 
 class Nowhere:
@@ -52,7 +52,7 @@ def plain(spec: RunSpec, task: LanguageModelling, device: torch.device) -> Calla
     )  # fmt: skip
     model: nn.Module = GPT2LMHeadModel._from_config(config, attn_implementation="sdpa").to(device)  # type: ignore[no-untyped-call]
     model.train()
-    optimizer = adamw(model, spec.optim)
+    optimizer = optimizer_of(model, spec.optim)
 
     def step(index: Tensor) -> None:
         tokens = task.batch(index)["tokens"][:, :-1]
@@ -108,7 +108,7 @@ def ledger_share(ours: Ours, seconds: float) -> float:
     start = time.perf_counter()
     for _ in range(repeats):
         shapes = [tuple(tensor.shape) for tensor in batch.values()]
-        with ledger.step("train", f"{learner.signature()}|{shapes}", learner.discount):
+        with ledger.step("train", f"{learner.signature()}|{shapes}"):
             pass
     return (time.perf_counter() - start) / repeats / seconds
 

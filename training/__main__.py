@@ -16,13 +16,12 @@ from pydantic import ValidationError
 
 from training import assembly
 from training.checkpoint import FolderStore
-from training.data.prepare import DataError, prepare
+from training.data.check import DataError
 from training.lab import Cancelled, Diverged, Lab
 from training.models import hub
 from training.records import CostLine, Point
 from training.seeds import make_deterministic
 from training.spec import RunSpec, problems
-from training.tasks.language_modelling import LanguageModelling
 
 
 class Journal:
@@ -71,10 +70,9 @@ def train(spec: RunSpec, options: argparse.Namespace) -> None:
     if spec.deterministic:
         make_deterministic(device)
     options.out.mkdir(parents=True, exist_ok=True)
-    corpus = prepare(spec.data, cache_root=options.cache, data_root=options.data)
     lab = Lab(
         spec,
-        LanguageModelling(spec, corpus, device),
+        assembly.task(spec, device, cache_root=options.cache, data_root=options.data),
         seed=options.seed,
         device=device,
         store=FolderStore(options.out / "checkpoints"),

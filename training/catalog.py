@@ -1,23 +1,38 @@
-"""Finds the methods: every folder of `training.methods` with a `card.py`. Adding one edits no list. Torch-free."""
+"""Finds methods and tasks: every folder of `training.methods` and `training.tasks` with a `card.py`. Torch-free.
+
+Adding one edits no list.
+"""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import training.methods
+import training.tasks
 from training.knobs import Knobs
-from training.models.shape import Shape
+from training.models.shape import Architecture
 from training.reproduction import Reproduction
 
 if TYPE_CHECKING:
-    from training.lab import Lab
-    from training.outcome import Outcome
+    from training.spec import DataSpec, RunSpec
+
+Aspect = Literal["phases", "step", "subnetwork", "weights", "order", "precision"]
+ASPECTS: Mapping[Aspect, str] = {
+    "phases": "the phases of a run",
+    "step": "what a step computes",
+    "subnetwork": "which part of the network runs",
+    "weights": "what the weights are made of",
+    "order": "which examples come next",
+    "precision": "the number format",
+}
+"""What of a run a method may own, in words. Two methods that own the same cannot share an arm."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +47,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of training with one cost: `share` of the steps, at `flops_per_token` executed."""
+    """A stretch of training with one cost: `share` of the budget's steps, at `flops_per_token` executed.
+
+    The shares sum to less than one for a method that trains fewer steps than its budget has. For images the token
+    is an image.
+    """
 
     name: str
     share: float
@@ -49,16 +68,53 @@ class Card:
     knobs: type[Knobs]
     tasks: tuple[str, ...]
     claims: tuple[Claim, ...]
-    stages: Callable[[Any, Shape, int], tuple[Stage, ...]]
+    stages: Callable[[Any, Any, int], tuple[Stage, ...]]
     """`stages(knobs, shape, context)`: the closed form of what training will execute, for the forecast."""
+    owns: tuple[Aspect, ...]
+    """What of a run the method decides. One that owns the phases has a `run`; any other has an `attach`."""
+    refuses: Callable[[Any, RunSpec], str] = lambda knobs, spec: ""
+    """`refuses(knobs, spec)`: why these knobs do not suit this spec's network, data or budget; empty if they do."""
     presets: dict[str, Knobs] | None = None
     """Named knob settings that the form offers."""
     presets_note: str = ""
     """What a person should know before trusting the presets."""
-    program: bool = True
-    """Whether the method owns the phase structure; two such methods cannot share an arm."""
     reproduction: Reproduction | None = None
     """The experiment that checks the claims; `python -m benchmarks.replicate` runs it."""
+    name: str = ""
+    text: str = ""
+
+    @property
+    def program(self) -> bool:
+        """Whether the method owns the phases."""
+        return "phases" in self.owns
+
+
+@dataclass(frozen=True)
+class TaskCard:
+    """A kind of problem: its data, its networks, and what a finished model can be judged by."""
+
+    title: str
+    unit: Literal["token", "image"]
+    """What cost is counted per."""
+    source: str
+    """Pattern of the names of its data, which `sources` puts in words."""
+    sources: str
+    presets: Mapping[str, Architecture]
+    shape: Callable[[DataSpec, str], Any]
+    """The preset of that name with the sizes of the data."""
+    length: Callable[[DataSpec], int]
+    """Units of one example: tokens of a sequence; 1 for images."""
+    fields: tuple[str, ...]
+    """Fields of the spec's data that mean something here."""
+    needs: tuple[str, ...]
+    """Those of them that have no default and that not every source comes with."""
+    evals: tuple[str, ...]
+    starts_from: Mapping[str, Any]
+    """What a spec that names the task and no more has, where the spec's own default does not suit the task.
+
+    Only `data.source`, `data.resolution`, `data.channels`, `data.classes`, `model.preset`: never a value that would
+    suit as it is, so that leaving defaults out of a digest loses nothing.
+    """
     name: str = ""
     text: str = ""
 
@@ -66,25 +122,60 @@ class Card:
 @cache
 def card(name: str) -> Card:
     """The card of a method; KeyError if there is no such folder."""
-    if name not in names():
-        raise KeyError(name)
-    module: ModuleType = importlib.import_module(f"training.methods.{name}.card")
+    module = _card_module(training.methods, name)
     found: Card = module.CARD
+    return replace(found, name=name, text=module.__doc__ or "")
+
+
+@cache
+def task(name: str) -> TaskCard:
+    """The card of a task; KeyError if there is no such folder."""
+    module = _card_module(training.tasks, name)
+    found: TaskCard = module.CARD
     return replace(found, name=name, text=module.__doc__ or "")
 
 
 def names() -> list[str]:
     """Names of all methods, sorted; `dense`, the baseline, first."""
-    found = [module.name for module in pkgutil.iter_modules(training.methods.__path__) if module.ispkg]
-    return sorted(found, key=lambda name: (name != "dense", name))
+    return sorted(_folders(training.methods), key=lambda name: (name != "dense", name))
+
+
+def tasks() -> list[str]:
+    """Names of all tasks, sorted; `language_modelling`, the spec's default, first."""
+    return sorted(_folders(training.tasks), key=lambda name: (name != "language_modelling", name))
 
 
 def cards() -> dict[str, Card]:
     return {name: card(name) for name in names()}
 
 
-def load(name: str) -> Callable[[Lab, Any], Outcome]:
-    """The method's `run`; imports torch."""
+def presets() -> dict[str, Architecture]:
+    """The named networks of all tasks."""
+    return {name: shape for found in tasks() for name, shape in task(found).presets.items()}
+
+
+def load(name: str) -> ModuleType:
+    """A method's `method` module; imports torch."""
     card(name)
-    run: Callable[[Lab, Any], Outcome] = importlib.import_module(f"training.methods.{name}.method").run
-    return run
+    return importlib.import_module(f"training.methods.{name}.method")
+
+
+def load_task(name: str) -> ModuleType:
+    """A task's `task` module; imports torch."""
+    task(name)
+    return importlib.import_module(f"training.tasks.{name}.task")
+
+
+def _folders(package: ModuleType) -> list[str]:
+    homes = [Path(place) for place in package.__path__]
+    return [
+        module.name
+        for module in pkgutil.iter_modules(package.__path__)
+        if module.ispkg and any((home / module.name / "card.py").exists() for home in homes)
+    ]
+
+
+def _card_module(package: ModuleType, name: str) -> ModuleType:
+    if name not in _folders(package):
+        raise KeyError(name)
+    return importlib.import_module(f"{package.__name__}.{name}.card")

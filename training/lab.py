@@ -7,6 +7,7 @@ import re
 import resource
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -17,13 +18,12 @@ from training.account import Account
 from training.clock import Clock, Segment
 from training.ledger import Ledger
 from training.loop import Batch, Hook, Learner, Loop, Until, advance
-from training.models.shape import Shape
 from training.orders import Shuffled
 from training.outcome import Outcome, Predictor
 from training.precision import precision
 from training.records import CostLine, Point, Purpose, Score
 from training.seeds import reseed
-from training.spec import Eval, RunSpec
+from training.spec import RunSpec
 
 Kept = TypeVar("Kept")
 
@@ -40,13 +40,15 @@ class Task(Protocol):
     """Data, loss and judgement of one kind of problem."""
 
     size: int
+    """Examples in the training part."""
     tokens_per_example: int
+    """1 where an example is an image."""
 
-    def build(self, shape: Shape | None = None) -> nn.Module: ...
+    def build(self, shape: Any = None) -> nn.Module: ...
     def batch(self, index: Tensor) -> Batch: ...
     def loss(self, model: nn.Module, batch: Batch) -> Tensor: ...
     def validate(self, predict: Predictor) -> float: ...
-    def score(self, outcome: Outcome, evals: Sequence[Eval]) -> list[Score]: ...
+    def score(self, outcome: Outcome, evals: Sequence[str]) -> list[Score]: ...
 
 
 class Sink(Protocol):
@@ -66,6 +68,22 @@ class Store(Protocol):
 
     def load(self, name: str) -> Any | None: ...
     def save(self, name: str, state: Any, *, step: int) -> None: ...
+
+
+class Part(Protocol):
+    """A method that shares the run with the one that owns its phases."""
+
+    def transform(self, lab: Lab, model: nn.Module) -> nn.Module:
+        """Change a freshly built network, leaving the values of the weights that it keeps."""
+
+    def until(self, until: Until) -> Until:
+        """Shorten a phase."""
+
+    def attach(self, lab: Lab, phase: str, learner: Learner, until: Until) -> Sequence[Hook]:
+        """The hooks of a phase, after changing its learner."""
+
+    def finish(self, lab: Lab, outcome: Outcome) -> Outcome:
+        """Say how the trained network predicts."""
 
 
 class Lab:
@@ -89,14 +107,18 @@ class Lab:
         self.batch_size, self.micro_batches = spec.batch_size, spec.micro_batches
         self.budget = Until(spec.budget.steps, spec.budget.flops, spec.budget.tokens)
         self.ledger, self.clock = Ledger(), clock or Clock()
+        self.parts: Sequence[Part] = ()
         self.log_every = max(1, spec.steps() // 400)
         self.checkpoint_seconds, self._saved_at = checkpoint_seconds, time.monotonic()
         self._names: set[str] = set()
 
-    def build(self, shape: Shape | None = None) -> nn.Module:
-        """A fresh network; its initial weights depend on the seed alone, so that methods of one seed share them."""
-        reseed(self.seed, "build")
-        return self.task.build(shape).to(self.device)
+    def build(self, shape: Any = None, *, name: str = "build") -> nn.Module:
+        """A fresh network; its weights depend on seed and name alone, so that methods of one seed share them."""
+        reseed(self.seed, name)
+        model = self.task.build(shape)
+        for part in self.parts:
+            model = part.transform(self, model)
+        return model.to(self.device)
 
     def learner(self, model: nn.Module, **changes: Any) -> Learner:
         """The spec's loss, optimiser, data order, schedule and precision; `changes` replace any of them."""
@@ -110,12 +132,16 @@ class Lab:
             "precision": precision(self.spec.precision, self.device),
         }
         if "optimizer" not in changes:
-            parts["optimizer"] = optim.adamw(model, self.spec.optim)
+            parts["optimizer"] = optim.optimizer(model, self.spec.optim)
         return Learner(model, **(parts | changes))
 
     def fit(self, phase: str, learner: Learner, *, until: Until, hooks: Sequence[Hook] = ()) -> Loop:
         """Train until the limit; resumes by the phase's name, and only loads a phase that is finished."""
         self._claim(phase)
+        for part in self.parts:
+            until = part.until(until)
+        for part in self.parts:
+            hooks = [*hooks, *part.attach(self, phase, learner, until)]
         loop = Loop(self, phase, learner, until, hooks)
         reseed(self.seed, phase)
         for hook in loop.hooks:
@@ -138,6 +164,11 @@ class Lab:
         reseed(self.seed, "after", phase)
         return loop
 
+    def steps(self, until: Until) -> int:
+        """Optimiser steps within a limit; exact for steps and tokens, by closed form for FLOPs."""
+        pairs = ((until.steps, self.budget.steps), (until.tokens, self.budget.tokens), (until.flops, self.budget.flops))
+        return round(self.spec.steps() * min(part / whole for part, whole in pairs if part and whole))
+
     def keep(self, name: str, make: Callable[[], Kept]) -> Kept:
         """Compute once per run: a resumed attempt gets the stored value, and its bill, back."""
         self._claim(name)
@@ -159,8 +190,10 @@ class Lab:
             if not math.isfinite(loss):
                 raise Diverged("the validation loss of the finished model is not finite")
             held_out = Score("validation", "loss", "validation", loss, None, 1, 1, higher_is_better=False)
-            scored = Outcome(outcome.model, self.predictor(outcome), outcome.notes)
-            scores = [held_out, *self.task.score(scored, self.spec.evals)]
+            scores = [held_out, *self.task.score(replace(outcome, predict=self.predictor(outcome)), self.spec.evals)]
+            for name, predict in outcome.points.items():
+                found = self.task.score(replace(outcome, predict=predict), ())
+                scores += [replace(score, metric=f"{score.metric}@{name}") for score in found]
         self.sink.put([], list(self.ledger.lines.values()), progress=1.0)
         return scores
 
@@ -177,9 +210,9 @@ class Lab:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     def _calling(self, model: nn.Module, context: Callable[[], Any]) -> Predictor:
-        def predict(inputs: Tensor) -> Tensor:
+        def predict(*inputs: Tensor) -> Tensor:
             with torch.no_grad(), context():
-                logits: Tensor = model(inputs)
+                logits: Tensor = model(*inputs)
                 return logits
 
         return predict

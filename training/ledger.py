@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 from training.account import Uncounted
@@ -20,19 +19,6 @@ from training.records import OUTSIDE_TRAINING, CostLine, Purpose
 
 ELSEWHERE = "elsewhere"
 """What a booking inside a step took out of it."""
-
-
-@dataclass(frozen=True)
-class Discount:
-    """What ideal hardware would still save of the executed FLOPs: `density` of the weights, `bits` of `base_bits`."""
-
-    density: float = 1.0
-    bits: float = 32.0
-    base_bits: float = 32.0
-
-    @property
-    def factor(self) -> float:
-        return self.density * self.bits / self.base_bits
 
 
 class Ledger:
@@ -49,10 +35,13 @@ class Ledger:
         return self.lines.setdefault((phase, purpose), CostLine(phase, purpose))
 
     @contextmanager
-    def step(self, phase: str, key: str, discount: Discount, part: str = "step") -> Iterator[dict[str, float]]:
+    def step(
+        self, phase: str, key: str, discount: Callable[[], float] = lambda: 1.0, part: str = "step"
+    ) -> Iterator[dict[str, float]]:
         """Book one training step, or its hooks; yields its FLOPs by purpose, filled when the block ends.
 
-        `key` names everything that the count depends on: the live part of the network and the batch's shape.
+        `key` names everything that the count depends on: the live part of the network and the batch's shape;
+        `discount` tells, once the step is done, which share of it ideal hardware would execute.
         """
         key = f"{phase}|{key}" if part == "step" else f"{phase}|{part}|{key}"
         cost: dict[str, float] = {}
@@ -68,10 +57,11 @@ class Ledger:
             self._measured[key] = parts
             self._list(phase, part, counter)
         cost.update(self._measured[key])
+        share = discount()
         for purpose, flops in cost.items():
             line = self.line(phase, Purpose(purpose))
             line.executed += flops
-            line.effective += flops * discount.factor
+            line.effective += flops * share
 
     @contextmanager
     def within(self, purpose: str) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from training.ledger import Discount
 from training.optim import Schedule
 from training.orders import Order
 from training.precision import Precision
@@ -87,8 +87,9 @@ StepFn = Callable[["Loop", Batch], Tensor]
 class Learner:
     """Everything one optimisation touches; a method changes any of it before fitting.
 
-    `signature` names the live part of the network, for the FLOP count. State made inside a step function is lost at a
-    resume unless it is declared in `carry`.
+    `signature` names the live part of the network, for the FLOP count. `discount` holds, by what would save them (its
+    `density`, its `bits`), the shares of the executed FLOPs that ideal hardware would execute; their product makes the
+    effective FLOPs. State made inside a step function is lost at a resume unless it is declared in `carry`.
     """
 
     model: nn.Module
@@ -100,7 +101,7 @@ class Learner:
     step: StepFn = plain_step
     precision: Precision = nullcontext
     signature: Callable[[], object] = lambda: "whole"
-    discount: Discount = field(default_factory=Discount)
+    discount: dict[str, float] = field(default_factory=dict)
     carry: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -185,17 +186,17 @@ def advance(loop: Loop) -> None:
     index = learner.order.take(lab.batch_size)
     batch = lab.task.batch(index)
     if loop.hooks:
-        with lab.ledger.step(loop.phase, _key(learner, batch), learner.discount, "before") as extra:
+        with lab.ledger.step(loop.phase, _key(learner, batch), part="before") as extra:
             for hook in loop.hooks:
                 batch = hook.before_step(loop, batch)
         loop.flops += sum(extra.values())
     key = _key(learner, batch)
-    with lab.ledger.step(loop.phase, key, learner.discount) as cost:
+    with lab.ledger.step(loop.phase, key, lambda: math.prod(learner.discount.values())) as cost:
         loop.last_loss = learner.step(loop, batch)
     tokens = len(index) * lab.task.tokens_per_example
     loop.step, loop.flops, loop.tokens = loop.step + 1, loop.flops + sum(cost.values()), loop.tokens + tokens
     if loop.hooks:
-        with lab.ledger.step(loop.phase, key, learner.discount, "after") as extra:
+        with lab.ledger.step(loop.phase, key, part="after") as extra:
             for hook in loop.hooks:
                 hook.after_step(loop)
         loop.flops += sum(extra.values())

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-Predictor = Callable[[Tensor], Tensor]
-"""Inputs to logits, without gradients: tokens[B, T] to logits[B, T, V] for language models."""
+Predictor = Callable[..., Tensor]
+"""Inputs to logits, without gradients: tokens[B, T] to logits[B, T, V], or images[B, C, H, W] to logits[B, K].
+
+An encoder-decoder takes two inputs: what is read, and what was written so far.
+"""
 
 
 @dataclass
@@ -17,4 +20,6 @@ class Outcome:
 
     model: nn.Module
     predict: Predictor | None = None
+    points: dict[str, Predictor] = field(default_factory=dict)
+    """Operating points by name: smaller networks within this one, scored beside it as `loss@<name>`."""
     notes: dict[str, str] = field(default_factory=dict)

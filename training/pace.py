@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from training.models.shape import Shape
+from training.models.shape import Architecture
 from training.spec import RunSpec
 
 
@@ -34,7 +34,9 @@ class Demand(NamedTuple):
 Pace = Demand
 
 
-def step(shape: Shape, *, tokens: int, context: int, micro_batches: int = 1, flops: float | None = None) -> Demand:
+def step(
+    shape: Architecture, *, tokens: int, context: int, micro_batches: int = 1, flops: float | None = None
+) -> Demand:
     """One optimiser step; `flops` per token where a method executes other than dense training does.
 
     What a method saves or adds lies in the blocks: their element-wise work goes with their FLOPs, the calls do not.
@@ -43,10 +45,10 @@ def step(shape: Shape, *, tokens: int, context: int, micro_batches: int = 1, flo
     flops = dense if flops is None else flops
     share = max(0.0, flops - shape.head_train_flops) / (dense - shape.head_train_flops)
     return Demand(
-        layers=micro_batches * shape.layers * max(1.0, share),
+        layers=micro_batches * shape.calls * max(1.0, share),
         flops=tokens * flops,
-        logits=tokens * shape.vocab,
-        activations=tokens * shape.layers * (6 * shape.width + 2 * shape.mlp) * share,
+        logits=tokens * shape.outputs,
+        activations=tokens * shape.activations * share,
         parameters=shape.parameters,
     )
 
@@ -59,13 +61,13 @@ def training(spec: RunSpec, pace: Pace) -> float:
 
 def forward(spec: RunSpec, pace: Pace, *, sequences: int) -> float:
     """Seconds of the whole network's forward pass over so many sequences: a third of a step without its update."""
-    tokens = sequences * spec.data.context
-    demand = step(spec.shape, tokens=tokens, context=spec.data.context)
+    tokens = sequences * spec.length
+    demand = step(spec.shape, tokens=tokens, context=spec.length)
     return demand._replace(parameters=0.0).seconds(pace) / 3
 
 
 def _of(spec: RunSpec, flops: float) -> Demand:
-    tokens, context = spec.tokens_per_step, spec.data.context
+    tokens, context = spec.tokens_per_step, spec.length
     return step(spec.shape, tokens=tokens, context=context, micro_batches=spec.micro_batches, flops=flops)
 
 

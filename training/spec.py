@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
@@ -22,36 +21,35 @@ from pydantic import (
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from training import catalog
+from training.composition import disagreements, product
 from training.knobs import Knobs, Strict
-from training.models.shape import PRESETS, Savings, Shape, savings
-
-Eval = Literal["cloze", "choice", "probe"]
-EVALS: tuple[Eval, ...] = get_args(Eval)
-SOURCE = r"^(sotu|wikitext-2|text:[A-Za-z0-9][\w.-]{0,99}|hf:[\w.-]+/[\w.-]+|dataset:[a-z0-9]{8,32})$"
+from training.models.shape import Savings, savings
 
 
 class DataSpec(Strict):
-    """The text to train on and how it is cut."""
+    """What to train on and how it is cut. Each task uses some of the fields; the others stay at their defaults."""
 
     source: str = Field(
-        "sotu", pattern=SOURCE, max_length=200, title="Data",
-        description="sotu, wikitext-2, text:<name in the data folder>, dataset:<uploaded>, or hf:<owner/name>",
+        "sotu", max_length=200, title="Data",
+        description="shipped, of the data folder, dataset:<uploaded>, or hf:<owner/name>",
     )  # fmt: skip
     vocab_size: int = Field(2048, ge=257, le=65536, title="Vocabulary", description="byte-level BPE entries")
     context: int = Field(128, ge=8, le=8192, title="Context", description="tokens per sequence")
+    domain: str | None = Field(
+        None, max_length=200, title="Domain", description="a second text, for mixtures; named like the first"
+    )
+    resolution: int | None = Field(None, ge=4, le=512, title="Resolution", description="pixels a side")
+    channels: Literal[1, 3] | None = Field(None, title="Channels", description="1 is grey, 3 is colour")
+    classes: int | None = Field(None, ge=2, le=100_000, title="Classes", description="of the labels")
+    augment: Literal["none", "flip", "flip-crop"] = Field(
+        "none", title="Augmentation", description="flips left and right; crops after padding by 4 pixels"
+    )
 
 
 class ModelSpec(Strict):
-    """Which network; its vocabulary is the tokenizer's."""
+    """Which network; the data decide its vocabulary, or its image size and classes."""
 
     preset: str = Field("gpt2-tiny", max_length=60, title="Model", description="architecture and size")
-
-    @field_validator("preset")
-    @classmethod
-    def known(cls, value: str) -> str:
-        if value not in PRESETS:
-            raise ValueError(f"no preset {value!r}; there are {', '.join(PRESETS)}")
-        return value
 
 
 class Budget(Strict):
@@ -69,8 +67,9 @@ class Budget(Strict):
 
 
 class OptimSpec(Strict):
-    """AdamW with decoupled weight decay on matrices only, and a schedule over the whole budget."""
+    """The optimiser, its weight decay on matrices and kernels only, and a schedule over the whole budget."""
 
+    name: Literal["adamw", "sgd"] = Field("adamw", title="Optimiser", description="sgd is with momentum")
     learning_rate: float = Field(
         3e-3,
         gt=0,
@@ -78,11 +77,14 @@ class OptimSpec(Strict):
         title="Peak learning rate",
         description="after warm-up; larger networks want less: 6e-4 for gpt2",
     )
-    beta1: float = Field(0.9, ge=0, lt=1, title="Beta 1", description="first-moment decay")
-    beta2: float = Field(0.95, ge=0, lt=1, title="Beta 2", description="second-moment decay")
+    beta1: float = Field(0.9, ge=0, lt=1, title="Beta 1", description="first-moment decay of AdamW")
+    beta2: float = Field(0.95, ge=0, lt=1, title="Beta 2", description="second-moment decay of AdamW")
+    momentum: float = Field(0.9, ge=0, lt=1, title="Momentum", description="of SGD")
     weight_decay: float = Field(0.1, ge=0, le=1, title="Weight decay", description="on matrices only")
     clip_norm: float = Field(1.0, ge=0, le=1e6, title="Clip norm", description="global gradient norm; 0 is off")
-    schedule: Literal["cosine", "wsd", "linear"] = Field("cosine", title="Schedule", description="decay after warm-up")
+    schedule: Literal["cosine", "wsd", "linear", "step"] = Field(
+        "cosine", title="Schedule", description="decay after warm-up; step divides by 10 at 1/2 and 3/4"
+    )
     warmup: float = Field(0.15, ge=0, le=0.5, title="Warm-up", description="share of the budget")
     decay: float = Field(0.2, gt=0, le=1, title="Decay share", description="of the budget, for wsd")
     floor: float = Field(0.0, ge=0, le=1, title="Final rate", description="share of the peak")
@@ -92,11 +94,11 @@ class RunSpec(Strict):
     """One arm of an experiment; seeds replicate it and are not part of it."""
 
     version: Literal[1] = 1
-    task: Literal["language_modelling"] = Field("language_modelling", title="Task", description="next-token prediction")
+    task: str = Field("language_modelling", max_length=60, title="Task", description="the kind of problem")
     data: DataSpec = DataSpec()
     model: ModelSpec = Field(ModelSpec(), validate_default=True)
     budget: Budget = Budget(steps=600)
-    batch_size: int = Field(16, ge=1, le=65536, title="Batch size", description="sequences per optimiser step")
+    batch_size: int = Field(16, ge=1, le=65536, title="Batch size", description="examples per optimiser step")
     micro_batches: int = Field(1, ge=1, le=4096, title="Micro-batches", description="gradient accumulation")
     optim: OptimSpec = OptimSpec()
     precision: Literal["fp32", "bf16"] = Field("fp32", title="Precision", description="bf16 is autocast")
@@ -105,17 +107,21 @@ class RunSpec(Strict):
     eval_points: int = Field(20, ge=1, le=1000, title="Evaluations", description="validation passes over the budget")
     methods: Annotated[tuple[str, ...], Field(min_length=1, max_length=4, title="Methods")] = ("dense",)
     knobs: dict[str, SerializeAsAny[Knobs]] = Field(default_factory=dict, title="Knobs")
-    evals: Annotated[tuple[Eval, ...], Field(max_length=8, title="Downstream tasks")] = EVALS
+    evals: Annotated[tuple[str, ...], Field(max_length=8, title="Downstream tasks")] = ("cloze", "choice", "probe")
+
+    @field_validator("task")
+    @classmethod
+    def _known_task(cls, name: str) -> str:
+        if name not in catalog.tasks():
+            raise ValueError(f"no task {name!r}; there are {', '.join(catalog.tasks())}")
+        return name
 
     @field_validator("methods")
     @classmethod
-    def composable(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
+    def _known_methods(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
         for name in methods:
             if name not in catalog.names():
                 raise ValueError(f"no method {name!r}; there are {', '.join(catalog.names())}")
-        programs = [catalog.card(name).title for name in methods if catalog.card(name).program]
-        if len(programs) > 1:
-            raise ValueError(f"{' and '.join(programs)} each own the phases of a run; choose one of them")
         return methods
 
     @model_validator(mode="wrap")
@@ -124,22 +130,16 @@ class RunSpec(Strict):
         """Judge each method's knobs by its own class; all errors at once, with the path `knobs.<method>.<knob>`."""
         if not isinstance(data, dict) or not isinstance(data.get("knobs", {}), dict):
             return handler(data)
+        data = _started(data)
         judged, errors = _judge(data.get("methods", ("dense",)), data.get("knobs", {}))
         try:
             spec = handler({**data, "knobs": judged})
         except ValidationError as failure:
             errors = [_moved(error, ()) for error in failure.errors()] + errors
+        errors = errors or [_error(path, text) for path, text in disagreements(spec)]
         if errors:
             raise ValidationError.from_exception_data(cls.__name__, errors)
         return spec
-
-    @field_validator("model")
-    @classmethod
-    def _holds_the_context(cls, model: ModelSpec, info: ValidationInfo) -> ModelSpec:
-        limit, data = PRESETS[model.preset].context, info.data.get("data")
-        if data is not None and data.context > limit:
-            raise ValueError(f"{model.preset} holds {limit} tokens, less than the context of {data.context}")
-        return model
 
     @field_validator("micro_batches")
     @classmethod
@@ -149,26 +149,30 @@ class RunSpec(Strict):
             raise ValueError(f"the batch size {size} is not a multiple of {parts}")
         return parts
 
-    @field_validator("evals")
-    @classmethod
-    def _named_once(cls, evals: tuple[Eval, ...]) -> tuple[Eval, ...]:
-        if len(set(evals)) != len(evals):
-            raise ValueError("a task is named twice")
-        return evals
+    @property
+    def shape(self) -> Any:
+        """The network's sizes with those of the data: an `Architecture`, of the class that the task's networks have."""
+        return catalog.task(self.task).shape(self.data, self.model.preset)
 
     @property
-    def shape(self) -> Shape:
-        """The network's sizes with this spec's vocabulary."""
-        return replace(PRESETS[self.model.preset], vocab=self.data.vocab_size)
+    def unit(self) -> str:
+        """What cost is counted per: token or image. Where this class says token, it means the unit."""
+        return catalog.task(self.task).unit
+
+    @property
+    def length(self) -> int:
+        """Units of one example: tokens of a sequence, 1 for an image."""
+        return catalog.task(self.task).length(self.data)
 
     @property
     def tokens_per_step(self) -> int:
-        return self.batch_size * self.data.context
+        return self.batch_size * self.length
 
     def stages(self) -> tuple[catalog.Stage, ...]:
-        """The closed form of the arm's training cost, from its phase-owning method."""
-        name = next((name for name in self.methods if catalog.card(name).program), self.methods[0])
-        return catalog.card(name).stages(self.knobs[name], self.shape, self.data.context)
+        """The closed form of the arm's training cost; of several methods, the product of what each makes of it."""
+        shape, length = self.shape, self.length
+        parts = [catalog.card(name).stages(self.knobs[name], shape, length) for name in self.methods]
+        return product(parts, shape.train_flops(length))
 
     def flops_per_token(self) -> float:
         """Executed training FLOPs per token by closed form, averaged over the stages."""
@@ -180,7 +184,7 @@ class RunSpec(Strict):
 
     def planned_savings(self) -> Savings:
         """What the arm's closed form saves of dense training at equal steps."""
-        return savings(self.shape, self.data.context, self.flops_per_token())
+        return savings(self.shape, self.length, self.flops_per_token())
 
     def steps(self) -> int:
         """Optimiser steps in the budget; exact for steps and tokens, by closed form for FLOPs."""
@@ -221,10 +225,28 @@ def _judge(methods: Any, given: dict[str, Any]) -> tuple[dict[str, Knobs], list[
     return judged, errors
 
 
+def _started(data: dict[str, Any]) -> dict[str, Any]:
+    """With what its task starts from, wherever the spec says nothing and its own default would not suit."""
+    name = data.get("task")
+    if name is None or name not in catalog.tasks():
+        return data
+    task, filled = catalog.task(name), dict(data)
+    for part, values in task.starts_from.items():
+        given = filled.get(part, {})
+        given = given.model_dump() if isinstance(given, Strict) else given
+        if isinstance(given, dict):
+            filled[part] = {**values, **given}
+    return {"evals": task.evals, **filled} if task.starts_from else filled
+
+
+def _error(path: tuple[str, ...], text: str) -> InitErrorDetails:
+    return InitErrorDetails(type=PydanticCustomError("refused", "{text}", {"text": text}), loc=path, input=None)
+
+
 def _moved(error: ErrorDetails, prefix: tuple[str, ...]) -> InitErrorDetails:
     """The same error, its path moved under `prefix`."""
-    kind = PydanticCustomError("refused", "{text}", {"text": error["msg"].removeprefix("Value error, ")})
-    return InitErrorDetails(type=kind, loc=prefix + tuple(error["loc"]), input=error["input"])
+    moved = _error((), error["msg"].removeprefix("Value error, "))
+    return {**moved, "loc": prefix + tuple(error["loc"]), "input": error["input"]}
 
 
 def problems(failure: ValidationError) -> dict[str, str]:

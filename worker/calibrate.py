@@ -27,7 +27,7 @@ from training.lab import Lab
 from training.loop import Loop, Until, advance
 from training.seeds import make_deterministic
 from training.spec import DataSpec, ModelSpec, RunSpec
-from training.tasks.language_modelling import LanguageModelling
+from training.tasks.language_modelling.task import LanguageModelling
 
 SHAPES = (
     ("gpt2-nano", 4, 64, 512),

@@ -142,10 +142,8 @@ def build(lease: Lease, outbox: Outbox, lifeline: LifeLine, job: Job, clock: Clo
 
     from training import assembly
     from training.clock import Segment
-    from training.data.prepare import prepare
     from training.lab import Lab
     from training.seeds import make_deterministic
-    from training.tasks.language_modelling import LanguageModelling
     from webapp.runs import port
     from worker.store import Checkpoints
 
@@ -158,11 +156,11 @@ def build(lease: Lease, outbox: Outbox, lifeline: LifeLine, job: Job, clock: Clo
     log.info("attempt %s, resumes from %s", lease.attempt, resumed or "the start")
     blob = insist(lambda: port.blob(job.spec.data.source))
     clock.turn(Segment.PREPARING)
-    corpus = prepare(
-        job.spec.data, cache_root=settings.CACHE_ROOT, data_root=settings.DATA_ROOT, blob=blob, progress=tenths()
+    task = assembly.task(
+        job.spec, device, cache_root=settings.CACHE_ROOT, data_root=settings.DATA_ROOT, blob=blob, progress=tenths()
     )
     return Lab(
-        job.spec, LanguageModelling(job.spec, corpus, device), seed=job.seed, device=device,
+        job.spec, task, seed=job.seed, device=device,
         store=store, sink=outbox, control=lifeline, checkpoint_seconds=settings.CHECKPOINT_SECONDS, clock=clock,
     )  # fmt: skip
 

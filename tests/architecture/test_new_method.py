@@ -40,14 +40,14 @@ CARD = Card(
     tasks=("language_modelling",),
     claims=(Claim("saves nothing", 0.0, "any", "no paper"),),
     stages=stages,
+    owns=("step",),
 )
 '''
 METHOD = '''"""Toy: a hook that shrinks gradients."""
 
 from training.lab import Lab
-from training.loop import Hook, Loop
+from training.loop import Hook, Learner, Loop, Until
 from training.methods.shrunk.card import ToyKnobs
-from training.outcome import Outcome
 
 
 class Shrink(Hook):
@@ -62,10 +62,8 @@ class Shrink(Hook):
                 weight.grad.mul_(self.factor)
 
 
-def run(lab: Lab, knobs: ToyKnobs) -> Outcome:
-    model = lab.build()
-    lab.fit("train", lab.learner(model), until=lab.budget, hooks=[Shrink(knobs.factor)])
-    return Outcome(model)
+def attach(lab: Lab, phase: str, learner: Learner, until: Until, knobs: ToyKnobs) -> list[Hook]:
+    return [Shrink(knobs.factor)]
 '''
 TEST = '''"""What the product makes of the toy."""
 
@@ -152,4 +150,4 @@ def test_a_new_method_reaches_catalogue_spec_form_page_and_training(folder: Path
 
 def test_conformance_suite_holds_a_new_method_to_everything(folder: Path) -> None:
     said = passed(folder, ROOT / "tests" / "training" / "test_conformance.py")
-    assert "test_interruption_changes_nothing[budget0-shrunk] PASSED" in said
+    assert "test_interruption_changes_nothing[steps-shrunk-language_modelling] PASSED" in said

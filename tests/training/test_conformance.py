@@ -12,11 +12,13 @@ import torch
 
 import training
 from tests.training.workbench import Workbench
-from training import catalog
+from training import assembly, catalog
 from training.records import Purpose
 from training.spec import RunSpec
 
 METHODS = catalog.names()
+CASES = [(name, task) for name in METHODS for task in catalog.card(name).tasks if task in catalog.tasks()]
+"""Every method on every task that it is for."""
 CORE = [path for path in Path(training.__file__).parent.rglob("*.py") if "methods" not in path.parts]
 
 
@@ -37,60 +39,70 @@ def test_a_card_loads_no_torch(name: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_default_knobs_survive_the_trip_through_json(name: str) -> None:
-    spec = RunSpec(methods=(name,))
-    assert RunSpec.model_validate_json(spec.model_dump_json()).knobs[name] == catalog.card(name).knobs()
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_default_knobs_survive_the_trip_through_json(name: str, task: str) -> None:
+    spec = RunSpec.model_validate({"task": task, "methods": [name]})
+    assert RunSpec.model_validate_json(spec.model_dump_json()) == spec
+    assert spec.knobs[name] == catalog.card(name).knobs()
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_the_stages_cover_the_whole_run(name: str) -> None:
-    spec = RunSpec(methods=(name,))
-    assert sum(stage.share for stage in spec.stages()) == pytest.approx(1.0)
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_leaving_out_defaults_loses_nothing(name: str, task: str) -> None:
+    spec = RunSpec.model_validate({"task": task, "methods": [name]})
+    assert RunSpec.model_validate(spec.model_dump(mode="json", exclude_defaults=True)).digest() == spec.digest()
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_twenty_steps_run_cost_and_predict(name: str, bench: Workbench) -> None:
-    done = bench.train(bench.spec(name))
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_the_stages_stay_within_the_run(name: str, task: str) -> None:
+    stages = RunSpec.model_validate({"task": task, "methods": [name]}).stages()
+    assert 0 < sum(stage.share for stage in stages) <= 1 + 1e-9
+
+
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_twenty_steps_run_cost_and_predict(name: str, task: str, bench: Workbench) -> None:
+    done = bench.train(bench.spec(name, task=task))
     phases = {point.phase for point in done.memory.points}
     assert phases
     assert phases == {phase for phase, purpose in done.lab.ledger.lines if purpose is Purpose.TRAIN}
     assert all(line.executed > 0 for line in done.lab.ledger.lines.values())
-    tokens = torch.zeros(2, 8, dtype=torch.int64)
-    assert done.lab.predictor(done.outcome)(tokens).shape == (2, 8, 512)
+    assert all(score.value == score.value for score in done.lab.score(done.outcome))
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_the_forecast_is_what_was_counted(name: str, bench: Workbench) -> None:
-    spec = bench.spec(name, budget={"steps": 60})
-    assert bench.train(spec).executed() == pytest.approx(spec.train_flops(), rel=0.01)
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_the_forecast_is_what_was_counted(name: str, task: str, bench: Workbench) -> None:
+    spec = bench.spec(name, task=task, budget={"steps": 60})
+    assert bench.train(spec).training() == pytest.approx(spec.train_flops(), rel=0.01)
 
 
-@pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("budget", [{"steps": 40}, {"tokens": 40 * 4 * 32}, {"flops": 6.0e9}])
-def test_interruption_changes_nothing(name: str, budget: dict[str, float], bench: Workbench) -> None:
-    spec = bench.spec(name, budget=budget)
+@pytest.mark.parametrize(("name", "task"), CASES)
+@pytest.mark.parametrize("limit", ["steps", "tokens", "flops"])
+def test_interruption_changes_nothing(name: str, task: str, limit: str, bench: Workbench) -> None:
+    spec = bench.spec(name, task=task, budget={"steps": 40})
+    budget = {"steps": 40, "tokens": 40 * spec.tokens_per_step, "flops": spec.train_flops()}[limit]
+    spec = bench.spec(name, task=task, budget={limit: budget})
     smooth, torn = bench.train(spec), bench.train(spec, stop_every=7)
     assert torn.attempts > 3
     assert smooth.weights().keys() == torn.weights().keys()
     assert all(torch.equal(weight, torn.weights()[key]) for key, weight in smooth.weights().items())
     for series in ("train/loss", "val/loss"):
         assert smooth.series(series) == torn.series(series)
-    assert smooth.executed() == torn.executed()
+    assert smooth.training() == torn.training()
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_seeds_differ_and_repeat(name: str, bench: Workbench) -> None:
-    spec = bench.spec(name)
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_seeds_differ_and_repeat(name: str, task: str, bench: Workbench) -> None:
+    spec = bench.spec(name, task=task)
     first, again, other = (bench.train(spec, seed=seed).series("val/loss") for seed in (1, 1, 2))
     assert first == again
     assert first != other
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_a_seed_starts_every_method_from_the_same_weights(name: str, bench: Workbench) -> None:
-    dense = bench.lab(bench.spec("dense"), seed=3).build().state_dict()
-    method = bench.lab(bench.spec(name), seed=3).build().state_dict()
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_a_seed_starts_every_method_from_the_same_weights(name: str, task: str, bench: Workbench) -> None:
+    dense = bench.lab(bench.spec("dense", task=task), seed=3).build().state_dict()
+    lab = bench.lab(bench.spec(name, task=task), seed=3)
+    lab.parts = assembly.parts(lab.spec)
+    method = lab.build().state_dict()
     assert all(torch.equal(weight, method[key]) for key, weight in dense.items())
 
 

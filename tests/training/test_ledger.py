@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from tests.training.workbench import Workbench
 from training.flops import MISSING, aten, counted, formulas, kind
-from training.ledger import Discount, Ledger
+from training.ledger import Ledger
 from training.loop import Batch, Hook, Loop
 from training.models.build import build
 from training.models.shape import PRESETS, gpt2, llama
@@ -44,7 +44,7 @@ def test_fused_attention_is_counted_like_its_products() -> None:
 
 def test_effective_flops_stand_beside_executed_ones() -> None:
     ledger, a = Ledger(), torch.randn(8, 8)
-    with ledger.step("train", "k", Discount(density=0.5, bits=16)) as cost:
+    with ledger.step("train", "k", lambda: 0.25) as cost:
         _ = a @ a
     line = ledger.lines["train", Purpose.TRAIN]
     assert (line.executed, line.effective) == (1024, 256)
@@ -54,7 +54,7 @@ def test_effective_flops_stand_beside_executed_ones() -> None:
 def test_a_known_step_is_replayed_at_its_price() -> None:
     ledger, a = Ledger(), torch.randn(8, 8)
     for _ in range(3):
-        with ledger.step("train", "k", Discount()):
+        with ledger.step("train", "k"):
             _ = a @ a
     assert ledger.lines["train", Purpose.TRAIN].executed == 3 * 1024
 
@@ -62,7 +62,7 @@ def test_a_known_step_is_replayed_at_its_price() -> None:
 def test_another_signature_is_counted_anew() -> None:
     ledger = Ledger()
     for width in (8, 4):
-        with ledger.step("train", str(width), Discount()):
+        with ledger.step("train", str(width)):
             _ = torch.randn(8, width) @ torch.randn(width, 8)
     assert ledger.lines["train", Purpose.TRAIN].executed == 1024 + 512
 
@@ -70,7 +70,7 @@ def test_another_signature_is_counted_anew() -> None:
 def test_a_named_part_of_a_step_is_booked_apart() -> None:
     ledger, a = Ledger(), torch.randn(8, 8)
     for _ in range(2):
-        with ledger.step("train", "k", Discount()):
+        with ledger.step("train", "k"):
             with ledger.within(Purpose.ATTACK):
                 _ = a @ a
             _ = a @ a @ a
@@ -156,7 +156,7 @@ def test_a_declared_pass_of_a_hook_is_booked_once_and_not_as_training(bench: Wor
 def test_a_booking_inside_a_step_is_taken_out_of_it() -> None:
     ledger, a = Ledger(), torch.randn(8, 8)
     for _ in range(2):
-        with ledger.step("train", "k", Discount()):
+        with ledger.step("train", "k"):
             _ = a @ a
             with ledger.spend("train", Purpose.SELECT):
                 _ = a @ a @ a
@@ -175,7 +175,7 @@ def test_a_second_of_a_booking_inside_a_booking_is_booked_once() -> None:
 
 def test_what_runs_without_a_formula_is_listed_with_its_calls() -> None:
     ledger, a = Ledger(), torch.randn(8, 8)
-    with ledger.step("train", "k", Discount()):
+    with ledger.step("train", "k"):
         _ = (a @ a).relu().relu()
     (relu,) = [operator for operator in ledger.uncounted if operator.operator == "aten.relu"]
     assert (relu.calls, relu.elements, relu.kind, relu.part) == (2, 128, "elementwise", "step")

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from torch import nn
 
-from training.optim import adamw, schedule
+from training.optim import optimizer, schedule
 from training.spec import OptimSpec
 
 
 def test_only_matrices_decay() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4))
-    decayed, spared = adamw(model, OptimSpec(weight_decay=0.1)).param_groups
+    decayed, spared = optimizer(model, OptimSpec(weight_decay=0.1)).param_groups
     assert (decayed["weight_decay"], [p.dim() for p in decayed["params"]]) == (0.1, [2])
     assert (spared["weight_decay"], {p.dim() for p in spared["params"]}) == (0.0, {1})
+
+
+def test_sgd_has_momentum_and_the_same_groups() -> None:
+    sgd = optimizer(nn.Linear(3, 2), OptimSpec(name="sgd", learning_rate=0.1, momentum=0.8, weight_decay=0.01))
+    assert isinstance(sgd, torch.optim.SGD)
+    assert [(g["lr"], g["momentum"], g["weight_decay"]) for g in sgd.param_groups] == [(0.1, 0.8, 0.01), (0.1, 0.8, 0)]
+
+
+def test_the_step_schedule_divides_twice_by_ten() -> None:
+    factor = schedule(OptimSpec(schedule="step", warmup=0.1))
+    assert [factor(at) for at in (0.05, 0.3, 0.5, 0.74, 0.75, 1.0)] == pytest.approx([0.5, 1, 0.1, 0.1, 0.01, 0.01])
 
 
 @pytest.mark.parametrize("name", ["cosine", "wsd", "linear"])

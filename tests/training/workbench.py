@@ -17,9 +17,15 @@ from training.lab import Cancelled, Lab
 from training.outcome import Outcome
 from training.records import CostLine, Point, Purpose
 from training.spec import DataSpec, RunSpec
-from training.tasks.language_modelling import LanguageModelling
 
 CPU = torch.device("cpu")
+TEXT = {"source": "text:addresses.txt", "vocab_size": 512, "context": 32}
+SMALLEST: dict[str, dict[str, Any]] = {
+    "language_modelling": {"data": TEXT, "model": {"preset": "gpt2-nano"}},
+    "span_corruption": {"data": TEXT, "model": {"preset": "t5-nano"}},
+    "image_classification": {"data": {"source": "digits"}, "model": {"preset": "resnet8"}},
+}
+"""By task: the smallest network on the smallest data."""
 
 
 @dataclass
@@ -61,6 +67,10 @@ class Trained:
     def executed(self, purpose: Purpose = Purpose.TRAIN) -> float:
         return sum(line.executed for (_, p), line in self.lab.ledger.lines.items() if p is purpose)
 
+    def training(self) -> float:
+        """Executed FLOPs of training: every purpose but those that stand beside it."""
+        return self.lab.ledger.training[0]
+
     def weights(self) -> dict[str, torch.Tensor]:
         return self.outcome.model.state_dict()
 
@@ -74,10 +84,12 @@ class Workbench:
 
     home: Path
 
-    def spec(self, method: str = "dense", knobs: Knobs | None = None, **changes: Any) -> RunSpec:
+    def spec(
+        self, method: str = "dense", knobs: Knobs | None = None, *, task: str = "language_modelling", **changes: Any
+    ) -> RunSpec:
         body: dict[str, Any] = {
-            "data": {"source": "text:addresses.txt", "vocab_size": 512, "context": 32},
-            "model": {"preset": "gpt2-nano"},
+            "task": task,
+            **SMALLEST[task],
             "budget": {"steps": 20},
             "batch_size": 4,
             "eval_points": 2,
@@ -88,8 +100,8 @@ class Workbench:
             body["knobs"] = {method: knobs.model_dump()}
         return RunSpec.model_validate(body | changes)
 
-    def task(self, spec: RunSpec) -> LanguageModelling:
-        return LanguageModelling(spec, self.corpus(spec.data), CPU)
+    def task(self, spec: RunSpec) -> Any:
+        return assembly.task(spec, CPU, cache_root=self.home / "cache", data_root=self.home / "data")
 
     def corpus(self, data: DataSpec) -> Any:
         return prepare(data, cache_root=self.home / "cache", data_root=self.home / "data")

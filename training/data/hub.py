@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from training.data.check import MAX_BYTES, DataError
 from training.data.folder import inside
+from training.data.progress import Progress
 from training.data.texts import Texts, cut
-from training.data.tokens import Progress
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict

@@ -15,18 +15,14 @@ from pathlib import Path
 from training.data import sources, tokens
 from training.data.check import DataError
 from training.data.corpus import Corpus
+from training.data.progress import Progress, silent
 from training.data.texts import Texts
-from training.data.tokens import Progress
 from training.spec import DataSpec
 
 __all__ = ["DataError", "prepare"]
 
 FORMAT = 1
 """Raised whenever the same documents would give other files."""
-
-
-def silent(doing: str, share: float) -> None:
-    """No progress is shown."""
 
 
 def prepare(

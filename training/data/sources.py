@@ -7,8 +7,8 @@ from pathlib import Path
 from training.data import hub, sotu, wikitext
 from training.data.check import DataError
 from training.data.folder import found, text
+from training.data.progress import Progress
 from training.data.texts import Texts, cut
-from training.data.tokens import Progress
 
 
 def read(source: str, *, cache: Path, data_root: Path, blob: Path | None, progress: Progress) -> Texts:

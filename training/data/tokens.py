@@ -15,8 +15,6 @@ END = "<|endoftext|>"
 """Stands after every document; always token 0, and never read from the text itself."""
 TOKEN = np.uint16
 """Token ids on disk: a vocabulary has at most 65,536 entries."""
-Progress = Callable[[str, float], None]
-"""What is being done, and the done share of it."""
 BATCH = 32
 
 

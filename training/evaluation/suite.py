@@ -7,15 +7,14 @@ from collections.abc import Callable, Sequence
 from training.evaluation import choice, cloze, probe
 from training.evaluation.finished import Finished
 from training.records import Score
-from training.spec import Eval
 
-TASKS: dict[Eval, Callable[[Finished], list[Score]]] = {
+TASKS: dict[str, Callable[[Finished], list[Score]]] = {
     "cloze": cloze.score,
     "choice": choice.score,
     "probe": probe.score,
 }
 
 
-def judge(finished: Finished, evals: Sequence[Eval]) -> list[Score]:
+def judge(finished: Finished, evals: Sequence[str]) -> list[Score]:
     """The scores of the named tasks; a task with too few items in the held-out text gives none."""
     return [score for name in evals for score in TASKS[name](finished)]

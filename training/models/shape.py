@@ -1,4 +1,4 @@
-"""The shapes of our language models and their closed forms. Torch-free: the web process forecasts with it.
+"""The shapes of our decoders and their closed forms. Torch-free: the web process forecasts with it.
 
 One convention everywhere: a multiply-add is 2 FLOPs, causal attention is not discounted, and only matrix products
 count (norms, activations, embeddings look-ups and the optimiser do not).
@@ -7,12 +7,45 @@ count (norms, activations, embeddings look-ups and the optimiser do not).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 Family = Literal["gpt2", "llama"]
 
 NORM_EPSILON = 1e-5
 ROPE_THETA = 10_000.0
+
+
+class Architecture(Protocol):
+    """What forecasts and pages need to know of a network of any family. FLOPs are per token, or per image."""
+
+    @property
+    def family(self) -> str: ...
+    @property
+    def context(self) -> int:
+        """Most units of one example: tokens of a sequence; 1 for images."""
+
+    @property
+    def parameters(self) -> int: ...
+    @property
+    def summary(self) -> str:
+        """Its sizes in a few words."""
+
+    @property
+    def head_train_flops(self) -> float: ...
+    def train_flops(self, context: int) -> float: ...
+    @property
+    def calls(self) -> int:
+        """Blocks that are called one after the other."""
+
+    @property
+    def outputs(self) -> int:
+        """Logits per unit."""
+
+    @property
+    def activations(self) -> float:
+        """Values per unit that are read and written between products."""
+
+    def memory_bytes(self, *, sequences: int, context: int, bits: int = 32) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -76,6 +109,22 @@ class Shape:
         return 6.0 * self.head_macs
 
     @property
+    def calls(self) -> int:
+        return self.layers
+
+    @property
+    def outputs(self) -> int:
+        return self.vocab
+
+    @property
+    def activations(self) -> float:
+        return self.layers * (6 * self.width + 2 * self.mlp)
+
+    @property
+    def summary(self) -> str:
+        return f"{self.layers} layers, {self.width} wide"
+
+    @property
     def parameters(self) -> int:
         """Number of parameters, embeddings included, a tied head counted once."""
         d, kv = self.width, self.kv_heads * self.head_width
@@ -118,7 +167,7 @@ class Savings(NamedTuple):
     """Head included, as the ledger books it."""
 
 
-def savings(shape: Shape, context: int, flops_per_token: float) -> Savings:
+def savings(shape: Architecture, context: int, flops_per_token: float) -> Savings:
     """Both counts of a saving, from training FLOPs per token, be they planned or counted."""
     dense, head = shape.train_flops(context), shape.head_train_flops
     return Savings(1 - (flops_per_token - head) / (dense - head), 1 - flops_per_token / dense)

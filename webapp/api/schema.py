@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from training import catalog
-from training.models.shape import PRESETS
 from training.spec import RunSpec
 from webapp.api.problems import MEDIA_TYPE, ProblemDocument
 
@@ -31,7 +30,7 @@ def spec_schema() -> dict[str, Any]:
 
 
 def _with_presets(model: dict[str, Any]) -> dict[str, Any]:
-    return model | {"properties": {"preset": model["properties"]["preset"] | {"enum": list(PRESETS)}}}
+    return model | {"properties": {"preset": model["properties"]["preset"] | {"enum": list(catalog.presets())}}}
 
 
 def _with_methods(spec: dict[str, Any], refs: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from training.spec import SOURCE
+from training.data.names import TEXT
 from webapp.datasets.models import Dataset
 
 HUB = "hf:"
@@ -33,4 +33,4 @@ def _offered() -> list[tuple[str, str]]:
     """The texts and folders of texts in the data folder whose names a spec can say."""
     root = Path(settings.DATA_ROOT)
     names = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
-    return [(f"text:{name}", name) for name in names if re.fullmatch(SOURCE, f"text:{name}")]
+    return [(f"text:{name}", name) for name in names if re.fullmatch(TEXT, f"text:{name}")]

@@ -14,8 +14,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 from django import forms
 from pydantic.fields import FieldInfo
 
+from training import catalog
 from training.knobs import Strict
-from training.models.shape import PRESETS, Shape
+from training.models.shape import Architecture
 from webapp.api.problems import Problem
 from webapp.api.wire import parse
 
@@ -137,11 +138,10 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return out
 
 
-def preset_choices() -> list[tuple[str, str]]:
-    """The models, each with what it is."""
-    return [(name, f"{name} ({_sizes(shape)})") for name, shape in PRESETS.items()]
+def preset_choices(task: str) -> list[tuple[str, str]]:
+    """The task's networks, each with what it is."""
+    return [(name, f"{name} ({_sizes(shape)})") for name, shape in catalog.task(task).presets.items()]
 
 
-def _sizes(shape: Shape) -> str:
-    millions = shape.parameters / 1e6
-    return f"{shape.layers} layers, {shape.width} wide, {millions:.3g} M parameters"
+def _sizes(shape: Architecture) -> str:
+    return f"{shape.summary}, {shape.parameters / 1e6:.3g} M parameters"

@@ -16,7 +16,7 @@ from scipy.stats import t as student
 
 from training import pace
 from training.pace import Pace
-from training.spec import Eval, RunSpec
+from training.spec import RunSpec
 from webapp.experiments.models import Forecast
 from webapp.runs.models import Run, State, Worker
 
@@ -31,7 +31,7 @@ DOUBT = 3
 RECENT = 200
 HELD_OUT = 64
 """Sequences of an evaluation."""
-SCORED: Mapping[Eval, int] = {"cloze": 34_000, "choice": 56_000, "probe": 70_000}
+SCORED: Mapping[str, int] = {"cloze": 34_000, "choice": 56_000, "probe": 70_000}
 """Tokens that a downstream task reads of the shipped text; of other texts about as many."""
 
 
@@ -150,7 +150,7 @@ def family(spec: RunSpec) -> str:
 
 def judging(spec: RunSpec, price: Pace) -> float:
     """Seconds of the evaluations on the way, and of scoring the finished model."""
-    sequences = HELD_OUT * (spec.eval_points + 2) + sum(SCORED[name] for name in spec.evals) / spec.data.context
+    sequences = HELD_OUT * (spec.eval_points + 2) + sum(SCORED.get(name, 0) for name in spec.evals) / spec.length
     return pace.forward(spec, price, sequences=round(sequences))
 
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from training import catalog
 from training.catalog import Card
-from training.spec import EVALS, Budget, RunSpec, problems
+from training.spec import Budget, RunSpec, problems
 from webapp.datasets.sources import HUB, source_choices
 from webapp.experiments import payload, services
 from webapp.experiments.baselines import completed
@@ -84,8 +84,8 @@ class ExperimentForm(forms.Form):
         "resumed, but as long as it is paused there is no verdict on its arm",
     )
     evals = forms.MultipleChoiceField(
-        choices=[(name, name) for name in EVALS],
-        initial=EVALS,
+        choices=[(name, name) for name in RunSpec().evals],
+        initial=RunSpec().evals,
         required=False,
         label="Downstream tasks",
         widget=forms.CheckboxSelectMultiple,
@@ -119,7 +119,7 @@ class ExperimentForm(forms.Form):
     def _add_spec_fields(self, projects: Any) -> None:
         for path, info in self.paths.items():
             self.fields[path] = form_field(info)
-        self.fields["model.preset"].widget = forms.Select(choices=preset_choices())
+        self.fields["model.preset"].widget = forms.Select(choices=preset_choices(RunSpec().task))
         also = self._given("data.source") or ""
         self.fields["data.source"].widget = forms.Select(choices=source_choices(projects, also=also))
         self.fields["data.source"].help_text = ""

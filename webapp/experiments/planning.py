@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db.models import Max
 from django.template.defaultfilters import filesizeformat
 
+from training.models.shape import Architecture
 from training.spec import RunSpec
 from webapp.experiments.calibration import median_error
 from webapp.experiments.forecast import Bench, Range, RunForecast, alive
@@ -108,9 +109,10 @@ class Plan:
 
 def memory_bytes(spec: RunSpec) -> int:
     """The estimate for one micro-batch of the whole network."""
-    return spec.shape.memory_bytes(
+    shape: Architecture = spec.shape
+    return shape.memory_bytes(
         sequences=spec.batch_size // spec.micro_batches,
-        context=spec.data.context,
+        context=spec.length,
         bits=16 if spec.precision == "bf16" else 32,
     )
 

@@ -33,7 +33,7 @@ class Check:
 
     @property
     def saved(self) -> Savings:
-        return savings(self.arm.spec.shape, self.arm.spec.data.context, self.counted)
+        return savings(self.arm.spec.shape, self.arm.spec.length, self.counted)
 
 
 def checks(comparison: Comparison) -> tuple[Check, ...]:

@@ -41,7 +41,7 @@ class Results:
         return Gap(found.value, found.interval.low, found.interval.high)
 
     def block_flops(self, arm: str) -> float:
-        head = self.arms[arm].spec.shape.head_train_flops
+        head = float(self.arms[arm].spec.shape.head_train_flops)
         lines = [line for run in self.arms[arm].finished for line in run.lines if line.purpose is Purpose.TRAIN]
         return sum(line.executed - head * line.tokens for line in lines) / len(self.arms[arm].finished)
 

@@ -12,7 +12,7 @@ from training.data.prepare import prepare
 from training.evaluation.finished import Finished
 from training.models.build import build
 from training.spec import DataSpec, ModelSpec, RunSpec
-from training.tasks.language_modelling import LanguageModelling
+from training.tasks.language_modelling.task import LanguageModelling
 
 SPEC = RunSpec(data=DataSpec(vocab_size=512, context=64), model=ModelSpec(preset="gpt2-nano"))
 

@@ -1,19 +1,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from tests.training.workbench import CPU
+from training import catalog
 from training.data import sotu
 from training.data.prepare import prepare
 from training.evaluation import suite
 from training.evaluation.finished import Finished
 from training.models.build import build
 from training.outcome import Outcome
-from training.spec import DataSpec, Eval, ModelSpec, RunSpec
-from training.tasks.language_modelling import LanguageModelling
+from training.spec import DataSpec, ModelSpec, RunSpec
+from training.tasks.language_modelling.task import LanguageModelling
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def small(tmp_path: Path) -> LanguageModelling:
 
 
 def test_every_task_that_a_spec_may_name_is_here() -> None:
-    assert set(suite.TASKS) == set(get_args(Eval))
+    assert set(suite.TASKS) == set(catalog.task("language_modelling").evals)
 
 
 def test_scores_come_in_the_order_asked_for(finished: Finished) -> None:

@@ -263,7 +263,7 @@ def test_a_stage_switch_changes_no_parameter_and_no_optimiser_state(bench: Workb
     spec = bench.spec("est", EstKnobs(stage1=0.4, stage2=0.4), budget={"steps": 10})
     lab, witness = bench.lab(spec), Witness()
     model = lab.build()
-    evolve = Evolve(model, EstKnobs(stage1=0.4, stage2=0.4), spec, seed=0)
+    evolve = Evolve(model, EstKnobs(stage1=0.4, stage2=0.4), spec, seed=0, steps=10)
     lab.fit("train", lab.learner(model), until=lab.budget, hooks=[evolve, witness])
     assert witness.stages == [1] * 4 + [2] * 4 + [3] * 2
 
@@ -273,7 +273,7 @@ def test_every_step_moves_all_layers_also_those_left_out(bench: Workbench) -> No
     spec = bench.spec("est", EstKnobs(stage1=1, stage2=0, layers=0.5), budget={"steps": 4})
     lab = bench.lab(spec)
     model = lab.build()
-    evolve = Evolve(model, EstKnobs(stage1=1, stage2=0, layers=0.5), spec, seed=0)
+    evolve = Evolve(model, EstKnobs(stage1=1, stage2=0, layers=0.5), spec, seed=0, steps=4)
     learner = lab.learner(model)
     lab.fit("train", learner, until=lab.budget, hooks=[evolve])
     assert {int(state["step"]) for state in learner.optimizer.state.values()} == {4}

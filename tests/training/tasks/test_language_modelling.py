@@ -9,7 +9,7 @@ from training.data.corpus import Corpus
 from training.data.prepare import prepare
 from training.outcome import Outcome
 from training.spec import DataSpec, ModelSpec, RunSpec
-from training.tasks.language_modelling import HELD_OUT_SEQUENCES, LanguageModelling
+from training.tasks.language_modelling.task import HELD_OUT_SEQUENCES, LanguageModelling
 
 SPEC = RunSpec(data=DataSpec(vocab_size=512, context=32), model=ModelSpec(preset="gpt2-nano"))
 CPU = torch.device("cpu")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from training.catalog import Card, Stage
+from training.catalog import ASPECTS, Card, Stage
 from training.knobs import Knobs
-from training.models.shape import Shape
+from training.models.shape import Architecture
 
 
 class DenseKnobs(Knobs):
     """Nothing to turn."""
 
 
-def stages(knobs: DenseKnobs, shape: Shape, context: int) -> tuple[Stage, ...]:
+def stages(knobs: DenseKnobs, shape: Architecture, context: int) -> tuple[Stage, ...]:
     return (Stage("train", 1.0, shape.train_flops(context)),)
 
 
@@ -20,7 +20,8 @@ CARD = Card(
     family="baseline",
     paper="",
     knobs=DenseKnobs,
-    tasks=("language_modelling",),
+    tasks=("language_modelling", "image_classification", "span_corruption"),
     claims=(),
     stages=stages,
+    owns=tuple(ASPECTS),
 )

@@ -263,6 +263,7 @@ CARD = Card(
         ),
     ),
     stages=stages,
+    owns=("subnetwork",),
     presets={**PRESETS},
     presets_note="match the published saving, counted on the blocks; their boundaries are not confirmed",
     reproduction=REPRODUCTION,

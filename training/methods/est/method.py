@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from training.lab import Lab
-from training.loop import Batch, Hook, Loop
+from training.loop import Batch, Hook, Learner, Loop, Until
 from training.methods.est.card import Active, EstKnobs, active, block_flops, pinned
 from training.models.shape import Shape
 from training.models.surgery import Gate, gated, open_all, zero_gradients
-from training.outcome import Outcome
 from training.seeds import derive
 from training.spec import RunSpec
 
@@ -88,13 +87,12 @@ def _per_layer(part: Tensor | None, layers: int, device: torch.device) -> Sequen
 class Evolve(Hook):
     """Gives the layers the gates of a fresh subnetwork before every step; its micro-batches share them."""
 
-    def __init__(self, model: nn.Module, knobs: EstKnobs, spec: RunSpec, *, seed: int) -> None:
-        self.model, self.knobs, self.spec, self.seed = model, knobs, spec, seed
-        self.steps = spec.steps()
+    def __init__(self, model: nn.Module, knobs: EstKnobs, spec: RunSpec, *, seed: int, steps: int) -> None:
+        self.model, self.knobs, self.spec, self.seed, self.steps = model, knobs, spec, seed, steps
         self.counts = active(knobs, spec.shape, 3)
 
     def before_step(self, loop: Loop, batch: Batch) -> Batch:
-        shape, stage, context = self.spec.shape, self.knobs.stage(loop.step, self.steps), self.spec.data.context
+        shape, stage, context = self.spec.shape, self.knobs.stage(loop.step, self.steps), self.spec.length
         gates = draw(self.knobs, shape, stage, seed=self.seed, step=loop.step, device=loop.lab.device)
         for layer, gate in zip(gated(self.model), gates, strict=True):
             layer.gate = gate
@@ -111,8 +109,8 @@ class Evolve(Hook):
         open_all(self.model)
 
 
-def run(lab: Lab, knobs: EstKnobs) -> Outcome:
-    model = lab.build()
-    evolve = Evolve(model, knobs, lab.spec, seed=lab.seed)
-    lab.fit("train", lab.learner(model, signature=lambda: evolve.counts), until=lab.budget, hooks=[evolve])
-    return Outcome(model)
+def attach(lab: Lab, phase: str, learner: Learner, until: Until, knobs: EstKnobs) -> list[Hook]:
+    evolve = Evolve(learner.model, knobs, lab.spec, seed=lab.seed, steps=lab.steps(until))
+    around = learner.signature
+    learner.signature = lambda: (around(), evolve.counts)
+    return [evolve]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.data.corpus import Corpus
+from training.data.prepare import prepare
+from training.data.progress import Progress
 from training.data.sotu import Split
 from training.evaluation import suite
 from training.evaluation.finished import Finished
@@ -20,10 +23,18 @@ from training.models.build import build
 from training.models.shape import Shape
 from training.outcome import Outcome, Predictor
 from training.records import Score
-from training.spec import Eval, RunSpec
+from training.spec import RunSpec
 
 HELD_OUT_SEQUENCES = 64
 """Sequences of the validation stream and of the test stream: few enough to be read twenty times in a run."""
+
+
+def load(
+    spec: RunSpec, device: torch.device, *, cache_root: Path, data_root: Path, blob: Path | None, progress: Progress
+) -> LanguageModelling:
+    """The task on the spec's text, tokenised if nobody did before."""
+    corpus = prepare(spec.data, cache_root=cache_root, data_root=data_root, blob=blob, progress=progress)
+    return LanguageModelling(spec, corpus, device)
 
 
 class LanguageModelling:
@@ -69,7 +80,7 @@ class LanguageModelling:
         predicted = tokens[:, 1:].cpu().numpy()
         return loss * predicted.size / math.log(2) / int(self.corpus.byte_lengths[predicted].sum())
 
-    def score(self, outcome: Outcome, evals: Sequence[Eval]) -> list[Score]:
+    def score(self, outcome: Outcome, evals: Sequence[str]) -> list[Score]:
         """Loss on the test part and the chosen downstream tasks."""
         predict = outcome.predict or outcome.model
         scores: list[Score] = []
