@@ -46,7 +46,10 @@ class Sources(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One view of the page; hashable, so that it names a drawn page. `quality` is judged by the comparison it meets."""
+    """One view of the page; hashable, so that it names a drawn page.
+
+    `quality` and `sort`, a column of the evaluation matrix, are judged by the comparison they meet.
+    """
 
     tab: Tab = Tab.CURVES
     unit: Unit = Unit.EXECUTED
@@ -54,6 +57,7 @@ class Ask:
     quality: str = ""
     scale: Scale = Scale.PERCENT
     sources: Sources = Sources.CHARGED
+    sort: str = ""
 
     @classmethod
     def read(cls, query: QueryDict) -> Ask:
@@ -65,6 +69,7 @@ class Ask:
             query.get("quality", "")[:200],
             _choice(Scale, query.get("scale")),
             _choice(Sources, query.get("sources")),
+            query.get("sort", "")[:200],
         )
 
 

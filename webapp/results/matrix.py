@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class MatrixCell:
     """A score, and its paired difference to the baseline, positive where better; empty where it was not scored."""
 
     text: str = ""
+    value: float | None = None
     difference: Estimate | None = None
     evidence: Evidence | None = None
 
@@ -65,11 +66,51 @@ class Row:
     index: int | None
     cells: tuple[MatrixCell, ...]
 
+    def key(self, place: int) -> tuple[float, str]:
+        """What it is sorted by: the score in a column, or its name at -1."""
+        return (0.0, self.label.casefold()) if place < 0 else (self.cells[place].value or 0.0, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A heading that sorts: `order` as ARIA names it, empty where the rows are not in its order; `then` is its link."""
+
+    heading: str
+    order: str
+    then: str | None
+
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
+    """`sort` names the column whose order the rows are in, downwards with a leading minus; else as arms were added."""
+
     headings: tuple[str, ...]
     rows: tuple[Row, ...]
+    sort: str = ""
+
+    @property
+    def columns(self) -> list[Column]:
+        """A name is first sorted upwards, a score downwards; then the other way round, then as it was."""
+        turns = [[heading, f"-{heading}"][:: -1 if place else 1] for place, heading in enumerate(self.headings)]
+        return [self._column(heading, turn) for heading, turn in zip(self.headings, turns, strict=True)]
+
+    def _column(self, heading: str, turns: list[str]) -> Column:
+        if self.sort not in turns:
+            return Column(heading, "", turns[0])
+        order = "descending" if self.sort.startswith("-") else "ascending"
+        return Column(heading, order, turns[1] if self.sort == turns[0] else None)
+
+    def sorted(self, by: str) -> Matrix:
+        """Rows in the order of this column; chance stays last, what was not scored just before it."""
+        heading = by.removeprefix("-")
+        if heading not in self.headings:
+            return self
+        place = self.headings.index(heading) - 1
+        arms, chance = ([row for row in self.rows if (row.index is None) is last] for last in (False, True))
+        blank = [row for row in arms if place >= 0 and row.cells[place].value is None]
+        full = [row for row in arms if row not in blank]
+        full.sort(key=lambda row: row.key(place), reverse=by.startswith("-"))
+        return replace(self, rows=(*full, *blank, *chance), sort=by)
 
     @property
     def table(self) -> Table:
@@ -96,7 +137,7 @@ def matrix(comparison: Comparison) -> Matrix:
             arm.label,
             arm.index,
             tuple(
-                MatrixCell(_text(scored[arm.code].get(column)), differences.get(key), evidence.get(key))
+                _cell(scored[arm.code].get(column), differences.get(key), evidence.get(key))
                 for column in columns
                 for key in [(arm.code, column)]
             ),
@@ -138,8 +179,10 @@ def _gain(ours: TestScore, theirs: TestScore) -> Estimate:
     return paired_difference(sides[0].by_seed, sides[1].by_seed)
 
 
-def _text(score: TestScore | None) -> str:
-    return notation.score(score) if score else ""
+def _cell(score: TestScore | None, difference: Estimate | None, evidence: Evidence | None) -> MatrixCell:
+    mean = score.mean if score else None
+    text = notation.score(score) if score else ""
+    return MatrixCell(text, mean.value if mean else None, difference, evidence)
 
 
 def _chance(columns: Sequence[str], scored: Sequence[dict[str, TestScore]]) -> Row:

@@ -47,7 +47,7 @@ TABLES: dict[str, Callable[[Comparison, Ask], Table]] = {
     "formulas": lambda comparison, ask: closed_forms.table(comparison),
     "checks": lambda comparison, ask: closed_forms.by_run(comparison),
     "evaluation": lambda comparison, ask: tables.scores(comparison),
-    "matrix": lambda comparison, ask: matrix(comparison).table,
+    "matrix": lambda comparison, ask: matrix(comparison).sorted(ask.sort).table,
     "differences": lambda comparison, ask: tables.configuration(comparison),
     "configuration": lambda comparison, ask: tables.configuration(comparison, whole=True),
 }
@@ -146,7 +146,7 @@ def _ledger(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> lis
 
 
 def _evaluation(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> list[Panel]:
-    cells = matrix(comparison)
+    cells = matrix(comparison).sorted(ask.sort)
     return [
         Panel("matrix", "Scores of the finished models", cells.table, note=MATRIX_NOTE, matrix=cells),
         Panel("evaluation", "In full", tables.scores(comparison)),

@@ -102,3 +102,36 @@ def test_the_twin_keeps_the_marks() -> None:
 
 def test_nothing_scored_is_an_empty_matrix() -> None:
     assert matrix(planted.comparison(arm("Dense", 0))).rows == ()
+
+
+def several() -> Matrix:
+    """Dense 31%, Best 41%, Worst 21%, and one that took another test alone."""
+    rivals = [arm("best", 1, score(CLOZE, moved(0.1))), arm("Worst", 2, score(CLOZE, moved(-0.1)))]
+    return matrix(against(*rivals, arm("Absent", 3, score(CHOICE, LEVEL))))
+
+
+CLOZE_COLUMN = "cloze acc (v1, 0-shot)"
+
+
+@pytest.mark.parametrize(
+    ("by", "order"),
+    [
+        ("", ["Dense", "best", "Worst", "Absent", "chance"]),
+        (CLOZE_COLUMN, ["Worst", "Dense", "best", "Absent", "chance"]),
+        (f"-{CLOZE_COLUMN}", ["best", "Dense", "Worst", "Absent", "chance"]),
+        ("arm", ["Absent", "best", "Dense", "Worst", "chance"]),
+        ("-arm", ["Worst", "Dense", "best", "Absent", "chance"]),
+        ("no such column", ["Dense", "best", "Worst", "Absent", "chance"]),
+    ],
+)
+def test_rows_come_in_the_order_of_a_column_blanks_and_chance_last(by: str, order: list[str]) -> None:
+    assert [row.label for row in several().sorted(by).rows] == order
+
+
+def test_a_column_sorts_down_then_up_then_not_at_all() -> None:
+    seen, by = [], ""
+    for _ in range(3):
+        column = several().sorted(by).columns[-1]
+        seen.append((column.order, column.then))
+        by = column.then or ""
+    assert seen == [("", f"-{CLOZE_COLUMN}"), ("descending", CLOZE_COLUMN), ("ascending", None)]

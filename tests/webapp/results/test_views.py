@@ -246,6 +246,21 @@ def test_a_link_of_one_choice_keeps_the_others(client: Client, ada: User) -> Non
     assert link == "?tab=frontier&unit=seconds&quality=loss&overheads=without"
 
 
+def test_the_evaluation_matrix_is_sorted_by_its_address(client: Client, ada: User) -> None:
+    code, rows = against_dense(ada), r'th scope="row"><span class="swatch arm-(\d)'
+    body = page(client, code, "?tab=evaluation&sort=arm")
+    assert re.findall(rows, body) == ["0", "1"]
+    link = re.search(r'aria-sort="ascending"><a id="sort-1" class="sort" href="([^"]+)"', body)
+    assert link is not None
+    query = html.unescape(link[1])
+    assert query == "?tab=evaluation&sort=-arm"
+    body = page(client, code, query)
+    assert 'aria-sort="descending"' in body
+    assert re.findall(rows, body) == ["1", "0"]
+    file = client.get(reverse("experiment-export", args=[code, "matrix", "csv"]) + query)
+    assert file.content.decode().splitlines()[1].startswith("EST")
+
+
 def test_a_part_that_has_not_changed_is_not_sent_again(client: Client, ada: User) -> None:
     where, htmx = reverse("experiment", args=[against_dense(ada)]), {"HX-Request": "true"}
     tag = client.get(where, headers=htmx).headers["ETag"]
