@@ -30,6 +30,23 @@ class Overheads(StrEnum):
     WITHOUT = "without"
 
 
+class Goal(StrEnum):
+    """Which of the target losses the forest plot is drawn at: the baseline's at this percentage of its cost."""
+
+    FINAL = "100"
+    LATE = "85"
+    MIDDLE = "70"
+    EARLY = "50"
+
+    @property
+    def share(self) -> float:
+        return int(self.value) / 100
+
+    @property
+    def label(self) -> str:
+        return "final loss" if self is Goal.FINAL else f"loss at {self.value}% of its cost"
+
+
 class Scale(StrEnum):
     """Ledger bars: in percent of the baseline's training cost, or in their unit."""
 
@@ -58,6 +75,7 @@ class Ask:
     scale: Scale = Scale.PERCENT
     sources: Sources = Sources.CHARGED
     sort: str = ""
+    goal: Goal = Goal.FINAL
 
     @classmethod
     def read(cls, query: QueryDict) -> Ask:
@@ -70,6 +88,7 @@ class Ask:
             _choice(Scale, query.get("scale")),
             _choice(Sources, query.get("sources")),
             query.get("sort", "")[:200],
+            _choice(Goal, query.get("goal")),
         )
 
 

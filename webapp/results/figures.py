@@ -5,8 +5,10 @@ Names are plain text: charts.js escapes trace names, category labels and hover t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -15,9 +17,12 @@ from training.records import OUTSIDE_TRAINING, Purpose
 from webapp.results import notation
 from webapp.results.comparison import ArmResult, Comparison, Unit
 from webapp.results.curves import Floats
+from webapp.results.matching import problems, setting_differences
 from webapp.results.tables import mean_lines
 
 HATCHES = {Purpose.EVAL: "/", Purpose.REDONE: "x", Purpose.ADAPT: "."}
+LINE = 48
+"""Characters of a line inside a chart: what fits a narrow window."""
 OVERHEAD = "\\"
 """Hatch of counted work that is not plain training steps: grey printing must tell it too."""
 
@@ -53,12 +58,16 @@ def ledger_bars(comparison: Comparison, unit: Unit, *, absolute: bool = False) -
     The baseline's training cost is 100 %, unless `absolute`: then costs are in their unit.
     """
     whole = None if absolute or not comparison.baseline else comparison.baseline.totals(_ledger_unit(unit))
-    bills = [(arm, mean_lines(arm)) for arm in comparison.arms if arm.finished]
+    finished = [arm for arm in comparison.arms if arm.finished]
+    withheld = {arm.code: found for arm in finished if (found := _unshared(arm, comparison))} if whole else {}
+    bills = [(arm, mean_lines(arm)) for arm in finished if arm.code not in withheld]
     keys = list(dict.fromkeys(key for _, bill in bills for key in bill))
     keys.sort(key=lambda key: key[1] in OUTSIDE_TRAINING)
     traces = [_segment(key, place, bills, unit, whole.value if whole else None) for place, key in enumerate(keys)]
     if _ledger_unit(unit) is Unit.EXECUTED and bills:
         traces.insert(0, _formula([arm for arm, _ in bills], whole.value if whole else None))
+    if withheld:
+        traces.append(_blank([arm for arm in finished if arm.code in withheld]))
     axis = "% of the baseline's training cost" if whole else _ledger_unit(unit).label
     level = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": 100, "x1": 100}
     layout = {
@@ -66,16 +75,42 @@ def ledger_bars(comparison: Comparison, unit: Unit, *, absolute: bool = False) -
         "xaxis": {"title": {"text": axis}, "rangemode": "tozero"},
         "yaxis": {
             "autorange": "reversed", "type": "category", "ticks": "", "showgrid": False,
-            "categoryarray": [name for arm, _ in bills for name in _bars(arm, unit)],
+            "categoryarray": [name for arm in finished for name in _named(arm, unit, withheld)],
         },
         "legend": {"traceorder": "normal"},
         "hovermode": "closest",
         "shapes": [{**level, "line": {"color": "--ink", "width": 1}}] if whole else [],
+        "annotations": [_why(arm, withheld[arm.code]) for arm in finished if arm.code in withheld],
     }  # fmt: skip
     totals = [(arm.label, arm.totals(Unit.EXECUTED)) for arm, _ in bills]
     told = [f"{label} {notation.quantity(mean.value, Unit.EXECUTED)}" for label, mean in totals if mean]
+    told += [f"{arm.label}: share withheld, {withheld[arm.code]}" for arm in finished if arm.code in withheld]
     summary = f"Costs by phase and purpose. Executed in training: {'; '.join(told) or 'nothing finished yet'}."
     return Figure({"data": traces, "layout": layout}, summary)
+
+
+def _unshared(arm: ArmResult, comparison: Comparison) -> str:
+    """Why this arm's cost is no share of the baseline's: they are no match. A reference claims nothing by its own."""
+    if arm.is_baseline or (arm.is_dense and not setting_differences(arm.spec, comparison.arms[0].spec)):
+        return ""
+    return "; ".join(problems(arm, comparison.baseline))
+
+
+def _named(arm: ArmResult, unit: Unit, withheld: Mapping[str, str]) -> list[str]:
+    return [escape(arm.label)] if arm.code in withheld else _bars(arm, unit)
+
+
+def _blank(arms: list[ArmResult]) -> dict[str, Any]:
+    """Keeps the places of arms without bars."""
+    names = [escape(arm.label) for arm in arms]
+    return {"type": "bar", "orientation": "h", "x": [0] * len(names), "y": names, "meta": {"arm": 0, "role": "bar"},
+            "hoverinfo": "skip", "showlegend": False}  # fmt: skip
+
+
+def _why(arm: ArmResult, reason: str) -> dict[str, Any]:
+    text = "<br>".join(escape(line) for line in wrap(f"share withheld, unmatched: {reason}", LINE))
+    where = {"xref": "paper", "x": 0.01, "xanchor": "left", "y": escape(arm.label), "align": "left"}
+    return {**where, "text": text, "showarrow": False, "font": {"size": 11, "color": "--ink-2"}}
 
 
 def _formula(arms: list[ArmResult], whole: float | None) -> dict[str, Any]:

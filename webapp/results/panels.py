@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from webapp.results import closed_forms, figures, frontier_chart, ledger, loss_chart, saving_chart, summary, tables
+from webapp.results import (
+    closed_forms,
+    figures,
+    forest,
+    frontier_chart,
+    ledger,
+    loss_chart,
+    saving_chart,
+    summary,
+    tables,
+)
 from webapp.results.ask import Ask, Overheads, Scale, Tab
 from webapp.results.comparison import Comparison, Unit
 from webapp.results.figures import Figure
 from webapp.results.frontier import Frontier, Quality, frontier, qualities
 from webapp.results.matrix import MATRIX_NOTE, Matrix, matrix
-from webapp.results.savings import Finding, findings
+from webapp.results.savings import Finding, claims, findings
 from webapp.results.tables import Table
 
 
@@ -35,10 +45,10 @@ class Panel:
 TABLES: dict[str, Callable[[Comparison, Ask], Table]] = {
     "arms": lambda comparison, ask: summary.arms(comparison),
     "curves": lambda comparison, ask: tables.curves(comparison),
-    "savings": lambda comparison, ask: tables.savings(findings(comparison, ask.unit)),
-    "forest": lambda comparison, ask: saving_chart.forest_in_numbers(findings(comparison, ask.unit)),
-    "contests": lambda comparison, ask: tables.contests(findings(comparison, ask.unit)),
-    "budgets": lambda comparison, ask: tables.budgets(findings(comparison, ask.unit)),
+    "savings": lambda comparison, ask: tables.savings(claimed(comparison, ask)),
+    "forest": lambda comparison, ask: forest.in_numbers(claimed(comparison, ask), ask.goal),
+    "contests": lambda comparison, ask: tables.contests(claimed(comparison, ask)),
+    "budgets": lambda comparison, ask: tables.budgets(claimed(comparison, ask)),
     "frontier": lambda comparison, ask: frontier_chart.in_numbers(placed(comparison, ask)),
     "ledger": lambda comparison, ask: ledger.bill(comparison),
     "wall": lambda comparison, ask: ledger.wall(comparison),
@@ -55,13 +65,17 @@ TABLES: dict[str, Callable[[Comparison, Ask], Table]] = {
 FIGURES: dict[str, Callable[[Comparison, Ask], Figure]] = {
     "curves": lambda comparison, ask: loss_chart.loss_vs_cost(comparison, ask.unit),
     "savings": lambda comparison, ask: saving_chart.saving_at_equal_loss(
-        comparison, findings(comparison, ask.unit), ask.unit
+        comparison, claimed(comparison, ask), ask.unit
     ),
-    "forest": lambda comparison, ask: saving_chart.forest(findings(comparison, ask.unit), ask.unit),
+    "forest": lambda comparison, ask: forest.chart(claimed(comparison, ask), ask.unit, ask.goal),
     "frontier": lambda comparison, ask: frontier_chart.chart(placed(comparison, ask)),
     "ledger": lambda comparison, ask: figures.ledger_bars(comparison, ask.unit, absolute=ask.scale is Scale.ABSOLUTE),
     "wall": lambda comparison, ask: ledger.wall_bars(comparison),
 }
+
+
+def claimed(comparison: Comparison, ask: Ask) -> tuple[Finding, ...]:
+    return claims(findings(comparison, ask.unit))
 
 
 def units(tab: Tab, comparison: Comparison) -> list[Unit]:
@@ -101,13 +115,20 @@ def _curves(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> lis
 
 
 def _savings(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> list[Panel]:
-    ratio, rows = saving_chart.saving_at_equal_loss(comparison, found, ask.unit), saving_chart.forest(found, ask.unit)
+    found = claims(found)
+    ratio, rows = (
+        saving_chart.saving_at_equal_loss(comparison, found, ask.unit),
+        forest.chart(found, ask.unit, ask.goal),
+    )
     note = "Below 1 saves; ribbon: 95% interval; dashed: the papers' claims; shaded: not reached by every seed."
     title = "Cost to reach a loss, relative to the baseline"
-    beside = "Left of 1 saves; bars: 95% interval of each arm alone. The table corrects for several methods."
+    beside = (
+        "Left of 1 saves; bars: 95% interval of each arm alone; dashed: what its paper claims. The table corrects for "
+        "several methods."
+    )
     shown = [
         Panel("savings", title, tables.savings_in_words(found), ratio, note),
-        Panel("forest", "At the baseline's final loss", saving_chart.forest_in_numbers(found), rows, beside),
+        Panel("forest", f"At the baseline's {ask.goal.label}", forest.in_numbers(found, ask.goal), rows, beside),
         Panel("budgets", "At equal budget", tables.budgets_in_words(found)),
     ]
     between = tables.contests(found)

@@ -57,7 +57,11 @@ class Finding:
 
     @property
     def headline(self) -> tuple[Target, Estimate] | None:
-        return self.at_loss[0] if self.at_loss and self.at_loss[0][0].share == 1.0 else None
+        return self.at(1.0)
+
+    def at(self, share: float) -> tuple[Target, Estimate] | None:
+        """What was saved to the loss that the baseline had at this share of its cost."""
+        return next((pair for pair in self.at_loss if pair[0].share == share), None)
 
     @property
     def matched(self) -> bool:
@@ -86,9 +90,14 @@ def findings(comparison: Comparison, unit: Unit = Unit.EXECUTED) -> tuple[Findin
     return tuple(_finding(each, evidence.get(each.arm.code), comparison, unit) for each in measured)
 
 
+def claims(found: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Those of methods: a further dense arm is a reference, of which nothing is claimed."""
+    return tuple(finding for finding in found if not finding.arm.is_dense)
+
+
 def contests(found: Sequence[Finding]) -> tuple[Contest, ...]:
     """Every two matched methods at the headline target, all pairs judged together."""
-    methods = [finding for finding in found if finding.headline and not finding.arm.is_dense]
+    methods = [finding for finding in claims(found) if finding.headline]
     pairs = list(combinations(methods, 2))
     savings = [
         at_target(a.arm.curves(a.unit), b.arm.curves(b.unit), a.headline[0].loss, b.arm.label)

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from webapp.experiments.models import Experiment
 from webapp.results import exports, inherited, pages, selectors, summary, tables, wording
-from webapp.results.ask import Ask, Overheads, Scale, Sources, Tab
+from webapp.results.ask import Ask, Goal, Overheads, Scale, Sources, Tab
 from webapp.results.comparison import Comparison
 from webapp.results.exports import Format
 from webapp.results.frontier import qualities
@@ -63,6 +63,7 @@ def _context(found: Experiment, ask: Ask, stamp: str) -> dict[str, Any]:
         "qualities": qualities(comparison) if ask.tab is Tab.FRONTIER else (),
         "quality": quality(comparison, ask),
         "overheads": list(Overheads),
+        "goals": list(Goal) if ask.tab is Tab.SAVINGS else (),
         "scales": list(Scale) if ask.tab is Tab.LEDGER else (),
         "sources": list(Sources) if page.inherits and ask.tab in COSTS else (),
         "inherits": page.inherits,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from webapp.results import notation
 from webapp.results.comparison import Unit
-from webapp.results.savings import Finding
+from webapp.results.savings import Finding, claims
 from webapp.results.statistics import RESAMPLES, Estimate
 from webapp.results.verdict import Verdict
 
@@ -119,7 +119,7 @@ def answer(finding: Finding) -> Answer:
 
 def answers(found: Sequence[Finding]) -> list[Answer]:
     """One per method; further dense arms are references, not claims."""
-    return [answer(finding) for finding in found if not finding.arm.is_dense]
+    return [answer(finding) for finding in claims(found)]
 
 
 def progress(states: Sequence[str]) -> str:

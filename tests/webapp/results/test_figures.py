@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.webapp.results import planted
-from training.spec import RunSpec
+from training.spec import Budget, RunSpec
 from webapp.results.comparison import Comparison, Evaluation, Unit
 from webapp.results.figures import ledger_bars
 from webapp.results.loss_chart import BUDGET, MOST, loss_vs_cost
@@ -76,6 +76,44 @@ def test_ledger_bars_in_their_unit_are_the_costs_themselves() -> None:
     bars = ledger_bars(comparison, Unit.EXECUTED, absolute=True).figure
     assert bars["data"][0]["x"][0] == comparison.arms[0].spec.train_flops()
     assert bars["layout"]["shapes"] == []
+
+
+OTHER = RunSpec(methods=("est",), batch_size=32)
+
+
+def test_an_unmatched_arm_shows_no_share_of_a_baseline_but_why() -> None:
+    runs = [planted.run(seed, share=0.5) for seed in SEEDS]
+    unmatched = planted.comparison(*compared().arms, planted.arm("Other", runs, index=2, spec=OTHER))
+    figure = ledger_bars(unmatched, Unit.EXECUTED)
+    drawn = {(name, x) for bar in figure.figure["data"] for name, x in zip(bar["y"], bar["x"], strict=True)}
+    assert [(name, x) for name, x in drawn if name.startswith("Other")] == [("Other", 0)]
+    (note,) = figure.figure["layout"]["annotations"]
+    assert note["y"] == "Other"
+    assert note["text"].replace("<br>", " ") == "share withheld, unmatched: the batch size is not the same in both arms"
+    assert "Other: share withheld" in figure.summary
+
+
+def test_an_unmatched_arm_has_its_own_cost_in_its_unit() -> None:
+    runs = [planted.run(seed, share=0.5) for seed in SEEDS]
+    unmatched = planted.comparison(compared().arms[0], planted.arm("Other", runs, index=1, spec=OTHER))
+    (bar,) = (
+        bar
+        for bar in ledger_bars(unmatched, Unit.EXECUTED, absolute=True).figure["data"]
+        if bar["name"] == "train: train"
+    )
+    assert dict(zip(bar["y"], bar["x"], strict=True))["Other<br>executed"] == pytest.approx(3e11)
+
+
+def test_a_dense_reference_of_another_budget_is_drawn_beside_the_baseline() -> None:
+    short = planted.arm(
+        "Short", [planted.run(seed, steps=300) for seed in SEEDS], index=1, spec=RunSpec(budget=Budget(steps=300))
+    )
+    (bar,) = (
+        bar
+        for bar in ledger_bars(planted.comparison(compared().arms[0], short), Unit.EXECUTED).figure["data"]
+        if bar["name"] == "train: train"
+    )
+    assert dict(zip(bar["y"], bar["x"], strict=True))["Short<br>executed"] == pytest.approx(50)
 
 
 def test_what_is_not_counted_is_hatched() -> None:

@@ -9,9 +9,11 @@ import pytest
 
 from tests.webapp.results import planted
 from training.spec import Budget, RunSpec
+from webapp.results import forest
+from webapp.results.ask import Goal
 from webapp.results.comparison import ArmResult, Comparison, Unit
 from webapp.results.figures import Figure
-from webapp.results.saving_chart import SHARES, forest, forest_in_numbers, saving_at_equal_loss
+from webapp.results.saving_chart import SHARES, saving_at_equal_loss
 from webapp.results.savings import findings
 
 SEEDS = (1, 2, 3)
@@ -30,8 +32,12 @@ def drawn(comparison: Comparison, unit: Unit = Unit.EXECUTED) -> Figure:
     return saving_at_equal_loss(comparison, findings(comparison, unit), unit)
 
 
-def rows(comparison: Comparison) -> dict[str, Any]:
-    return forest(findings(comparison), Unit.EXECUTED).figure
+def rows(comparison: Comparison, unit: Unit = Unit.EXECUTED, goal: Goal = Goal.FINAL) -> dict[str, Any]:
+    return forest.chart(findings(comparison), unit, goal).figure
+
+
+def points(comparison: Comparison, goal: Goal = Goal.FINAL) -> list[dict[str, Any]]:
+    return [trace for trace in rows(comparison, goal=goal)["data"] if trace["meta"]["role"] == "point"]
 
 
 def shades(figure: dict[str, Any]) -> list[dict[str, Any]]:
@@ -91,7 +97,7 @@ def test_the_forest_has_a_row_per_arm_the_cheapest_first() -> None:
 
 def test_a_row_is_a_point_with_the_interval_as_its_bar() -> None:
     comparison = against(rival("EST", 0.9, 0.8))
-    (row,) = rows(comparison)["data"]
+    (row,) = points(comparison)
     (_, estimate), span = findings(comparison)[0].headline or (None, None), row["error_x"]
     assert estimate is not None
     assert estimate.interval is not None
@@ -101,12 +107,29 @@ def test_a_row_is_a_point_with_the_interval_as_its_bar() -> None:
 
 def test_a_censored_row_says_why_it_has_no_point() -> None:
     notes = [note["text"] for note in rows(against(rival("EST", 0.7, 1.0)))["layout"]["annotations"]]
-    assert notes == ["not shown:<br>3 of 3 seeds did not reach it"]
+    assert [note.replace("<br>", " ") for note in notes] == ["not shown: 3 of 3 seeds did not reach it"]
+
+
+def test_the_forest_is_drawn_at_the_target_that_was_asked_for() -> None:
+    comparison = against(rival("EST", 0.7, 1.0))
+    assert points(comparison) == []
+    (row,) = points(comparison, Goal.EARLY)
+    assert row["x"][0] == pytest.approx(1.0, abs=0.02)
+    assert forest.in_numbers(findings(comparison), Goal.EARLY).caption.endswith("loss at 50% of its cost")
+
+
+def test_a_papers_claim_stands_dashed_in_the_row_of_its_method_alone() -> None:
+    comparison = against(rival("Fast", 0.8, 0.7), rival("Dense again", 1.0, 1.0, index=2, spec=RunSpec()))
+    dashed = [trace for trace in rows(comparison)["data"] if trace.get("line", {}).get("dash") == "dash"]
+    assert sorted(trace["x"][0] for trace in dashed) == pytest.approx([1 - 4 / 15, 0.75])
+    assert {round(sum(trace["y"]) / 2) for trace in dashed} == {0}
+    timed = rows(comparison, Unit.SECONDS)["data"]
+    assert [trace for trace in timed if trace["meta"]["role"] == "front"] == []
 
 
 def test_the_twin_prints_ratio_n_and_corrected_p() -> None:
     comparison = against(rival("EST", 0.9, 0.8), rival("Other", 0.9, 0.9, index=2))
-    table = forest_in_numbers(findings(comparison))
+    table = forest.in_numbers(findings(comparison))
     first = dict(zip(table.headings, table.rows[0], strict=True))
     assert (first["arm"], first["n"], first["methods judged"], first["verdict"]) == ("EST", 3, 2, "saves")
     assert first["cost ratio"] == pytest.approx(0.8, abs=0.01)
@@ -115,5 +138,5 @@ def test_the_twin_prints_ratio_n_and_corrected_p() -> None:
 @pytest.mark.parametrize("unit", list(Unit))
 def test_both_charts_are_plain_json_without_nan_in_every_unit(unit: Unit) -> None:
     comparison = against(rival("EST", 0.7, 1.0), rival("Other", 0.9, 0.9, index=2))
-    for chart in (drawn(comparison, unit), forest(findings(comparison, unit), unit)):
+    for chart in (drawn(comparison, unit), forest.chart(findings(comparison, unit), unit)):
         json.dumps(chart.figure, allow_nan=False)

@@ -16,7 +16,7 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from tests.webapp.results import planted
-from training.spec import RunSpec
+from training.spec import Budget, RunSpec
 from webapp.experiments.models import Experiment
 from webapp.runs.models import Run
 
@@ -244,6 +244,25 @@ def test_a_link_of_one_choice_keeps_the_others(client: Client, ada: User) -> Non
     body = page(client, against_dense(ada), "?tab=frontier&unit=seconds&quality=loss")
     link = html.unescape(re.search(r'id="overheads-without" href="([^"]+)"', body)[1])  # type: ignore[index]
     assert link == "?tab=frontier&unit=seconds&quality=loss&overheads=without"
+
+
+def test_reference_arms_are_left_out_of_the_savings(client: Client, ada: User) -> None:
+    code = against_dense(ada)
+    twin = planted.arm(
+        "Twin", [planted.run(seed, steps=540) for seed in SEEDS], index=2, spec=RunSpec(budget=Budget(steps=540))
+    )
+    planted.store(Experiment.objects.get(code=code), twin)
+    body = page(client, code, "?tab=savings")
+    shown = body[body.index('id="title-savings"') : body.index('id="title-arms"')]
+    assert "EST" in shown
+    assert "Twin" not in shown
+    assert "withheld" not in shown
+
+
+def test_the_forest_plot_is_drawn_at_the_loss_that_the_address_names(client: Client, ada: User) -> None:
+    body = page(client, against_dense(ada, share=0.7, lag=1.0), "?tab=savings&goal=50")
+    assert re.search(r'id="goal-50"[^>]*aria-current="true"', body)
+    assert "At the baseline&#x27;s loss at 50% of its cost" in body
 
 
 def test_the_evaluation_matrix_is_sorted_by_its_address(client: Client, ada: User) -> None:
