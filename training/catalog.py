@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -115,6 +115,10 @@ class TaskCard:
     Only `data.source`, `data.resolution`, `data.channels`, `data.classes`, `model.preset`: never a value that would
     suit as it is, so that leaving defaults out of a digest loses nothing.
     """
+    shipped: Mapping[str, str] = field(default_factory=dict)
+    """Sources that need no upload and no data folder, in words."""
+    offers: Callable[[Path], str] = lambda entry: ""
+    """How a source names an entry of the data folder; empty if it cannot be this task's data."""
     name: str = ""
     text: str = ""
 

@@ -54,9 +54,16 @@ def _methods(spec: RunSpec) -> Iterator[tuple[Path, str]]:
             yield ("methods",), f"{card.title} is not for {task.title}; it is for {fits}"
         elif spec.model.preset in task.presets and (reason := card.refuses(spec.knobs[card.name], spec)):
             yield ("knobs", card.name), reason
-    for first, second in combinations(cards, 2):
-        if both := [words for aspect, words in catalog.ASPECTS.items() if {aspect} <= {*first.owns} & {*second.owns}]:
-            yield ("methods",), f"{first.title} and {second.title} both decide {both[0]}; choose one of them"
+    for first, second in combinations(spec.methods, 2):
+        if reason := clash(first, second):
+            yield ("methods",), reason
+
+
+def clash(first: str, second: str) -> str:
+    """Why these two methods cannot share a run; empty if they can."""
+    one, other = catalog.card(first), catalog.card(second)
+    both = [words for aspect, words in catalog.ASPECTS.items() if aspect in one.owns and aspect in other.owns]
+    return f"{one.title} and {other.title} both decide {both[0]}; choose one of them" if both else ""
 
 
 def product(parts: Sequence[Sequence[Stage]], dense: float) -> tuple[Stage, ...]:

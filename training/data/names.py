@@ -4,3 +4,8 @@ from __future__ import annotations
 
 TEXT = r"^(sotu|wikitext-2|text:[A-Za-z0-9][\w.-]{0,99}|hf:[\w.-]+/[\w.-]+|dataset:[a-z0-9]{8,32})$"
 """Sources of text: shipped, fetched, in the data folder, of the hub, uploaded."""
+SHIPPED = {"sotu": "State of the Union", "wikitext-2": "WikiText-2 (fetched)"}
+"""Texts that need no upload, in words."""
+
+IMAGES = r"^(digits|fashion-mnist|(npz|images):[A-Za-z0-9][\w.-]{0,99}|hf:[\w.-]+/[\w.-]+|dataset:[a-z0-9]{8,32})$"
+"""Sources of images: shipped, in the data folder as an archive or as a folder, of the hub, uploaded."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 from django.http import QueryDict
 
 from training import catalog
+from training.catalog import Card
+from training.composition import clash
 from training.knobs import Knobs
 from webapp.experiments.fields import flat
+from webapp.experiments.payload import start
 
 
 def new_arm(number: int, method: str, labels: Iterable[str]) -> dict[str, str]:
@@ -40,6 +45,77 @@ def fill_in(data: QueryDict, number: int) -> None:
         del data[path]
     for path, value in _knobs(prefix, method, presets[name]).items():
         data[path] = value
+
+
+def combine(data: QueryDict, number: int) -> None:
+    """Give this arm the method that was chosen beside those it has."""
+    prefix = f"arms.{number}."
+    method, methods = str(data[prefix + "with"]), data.getlist(prefix + "methods")
+    if method in methods:
+        return
+    data.setlist(prefix + "methods", [*[name for name in methods if name != "dense"], method])
+    for path, value in _knobs(prefix, method, catalog.card(method).knobs()).items():
+        data[path] = value
+    data[prefix + "label"] = _joined(data.getlist(prefix + "methods"))
+
+
+def partners(methods: Sequence[str]) -> list[Card]:
+    """Methods that could share an arm with these: for the same task, and deciding nothing that these decide."""
+    own = [name for name in methods if name != "dense"]
+    tasks = [set(catalog.card(name).tasks) for name in own]
+    return [
+        card
+        for name, card in catalog.cards().items()
+        if own and name not in ("dense", *own) and set.intersection(*tasks, {*card.tasks})
+        if not any(clash(name, other) for other in own)
+    ]
+
+
+def add_combinations(data: QueryDict, numbers: Mapping[int, Sequence[str]]) -> None:
+    """Add an arm for every set of two or more methods that have arms of their own and can share one.
+
+    With those arms and their dense baselines this is a full factorial plan: it shows whether methods add up.
+    """
+    single = {methods[0]: number for number, methods in numbers.items() if len(methods) == 1 and methods[0] != "dense"}
+    known = {frozenset(methods) for methods in numbers.values()}
+    sets = [chosen for size in range(2, len(single) + 1) for chosen in combinations(single, size)]
+    for chosen in sets:
+        if frozenset(chosen) in known or any(clash(*pair) for pair in combinations(chosen, 2)):
+            continue
+        prefix = f"arms.{max(arm_numbers(data), default=-1) + 1}."
+        data.setlist(prefix + "methods", list(chosen))
+        data[prefix + "label"] = _joined(chosen)
+        for method in chosen:
+            own = f"arms.{single[method]}."
+            for path in [path for path in data if path.startswith(f"{own}knobs.{method}.")]:
+                data.setlist(prefix + path.removeprefix(own), data.getlist(path))
+
+
+def for_task(data: QueryDict, numbers: Mapping[int, Sequence[str]]) -> QueryDict:
+    """The same for the task that was chosen: its data, network and evaluations, and the arms whose methods suit it."""
+    task, rest = str(data.get("task", "")), data.copy()
+    gone = ("data.", "model.", "evals")
+    for name in [name for name in rest if name.startswith(gone)]:
+        del rest[name]
+    for number, methods in numbers.items():
+        if any(name in catalog.names() and task not in catalog.card(name).tasks for name in methods):
+            rest = without_arm(rest, number)
+    if not arm_numbers(rest):
+        rest.update(new_arm(0, "dense", ()))
+    begin = flat(start(task).model_dump(mode="json", include={"data", "model"}))
+    rest.update({path: str(value) for path, value in begin.items() if value is not None})
+    rest.setlist("evals", list(start(task).evals))
+    return rest
+
+
+def arm_numbers(data: Iterable[str]) -> list[int]:
+    """The numbers of the arms in a posted form, in order; there may be gaps."""
+    found = (re.fullmatch(r"arms\.(\d{1,4})\.methods", name) for name in data)
+    return sorted(int(match[1]) for match in found if match)
+
+
+def _joined(methods: Iterable[str]) -> str:
+    return " + ".join(catalog.card(name).title for name in methods if name in catalog.names())[:100]
 
 
 def _counted(title: str, count: int) -> str:

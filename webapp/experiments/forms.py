@@ -20,8 +20,10 @@ from training.catalog import Card
 from training.spec import Budget, RunSpec, problems
 from webapp.datasets.sources import HUB, source_choices
 from webapp.experiments import payload, services
+from webapp.experiments.arms import arm_numbers, partners
 from webapp.experiments.baselines import completed
 from webapp.experiments.fields import JSONObject, flat, form_field, leaves, nested, preset_choices, typed
+from webapp.experiments.payload import start
 from webapp.experiments.planning import queues
 from webapp.experiments.seeds import parse_seeds
 from webapp.experiments.services import ArmRequest
@@ -45,6 +47,11 @@ class ArmBlock:
     is_baseline: BoundField
     changes: BoundField
     knobs: list[BoundField]
+
+    @property
+    def partners(self) -> list[Card]:
+        """Methods that could share the arm."""
+        return partners([card.name for card in self.cards])
 
     @property
     def presets(self) -> list[tuple[str, str]]:
@@ -84,8 +91,6 @@ class ExperimentForm(forms.Form):
         "resumed, but as long as it is paused there is no verdict on its arm",
     )
     evals = forms.MultipleChoiceField(
-        choices=[(name, name) for name in RunSpec().evals],
-        initial=RunSpec().evals,
         required=False,
         label="Downstream tasks",
         widget=forms.CheckboxSelectMultiple,
@@ -93,7 +98,9 @@ class ExperimentForm(forms.Form):
 
     def __init__(self, data: Any = None, *, projects: Any, initial: Any = None) -> None:
         super().__init__(data, initial={"arms.0.methods": ["dense"]} | (initial or {}))
-        self.paths = {path: info for path, info in leaves(RunSpec) if path.split(".")[0] not in APART}
+        name = self._given("task")
+        self.task = catalog.task(name if name in catalog.tasks() else RunSpec().task)
+        self.paths = {path: info for path, info in leaves(RunSpec) if self._asks(path)}
         self.typed: dict[int, dict[str, Any]] = {}
         """Each arm as plain values, sound or not."""
         self.asked: list[ArmRequest] = []
@@ -112,25 +119,35 @@ class ExperimentForm(forms.Form):
         return self.data.get(name) if self.is_bound else self.initial.get(name)
 
     def _numbers(self) -> list[int]:
-        given = self.data if self.is_bound else self.initial
-        found = (re.fullmatch(r"arms\.(\d{1,4})\.methods", name) for name in given)
-        return sorted(int(match[1]) for match in found if match)
+        return arm_numbers(self.data if self.is_bound else self.initial)
+
+    def _asks(self, path: str) -> bool:
+        """Whether the form takes this field of the spec, one by one, for this task."""
+        group, _, name = path.partition(".")
+        return group not in APART and (group != "data" or name in self.task.fields)
 
     def _add_spec_fields(self, projects: Any) -> None:
+        begin = start(self.task.name)
+        usual = flat(begin.model_dump(mode="json", exclude={"budget"}))
         for path, info in self.paths.items():
             self.fields[path] = form_field(info)
-        self.fields["model.preset"].widget = forms.Select(choices=preset_choices(RunSpec().task))
+            self.fields[path].initial = usual[path]
+        tasks = [(name, catalog.task(name).title) for name in catalog.tasks()]
+        self.fields["task"] = forms.ChoiceField(choices=tasks, initial=self.task.name, label="Task")
+        self.fields["evals"].choices = [(name, name) for name in self.task.evals]  # type: ignore[attr-defined]
+        self.fields["evals"].initial = begin.evals
+        self.fields["model.preset"].widget = forms.Select(choices=preset_choices(self.task.name))
         also = self._given("data.source") or ""
-        self.fields["data.source"].widget = forms.Select(choices=source_choices(projects, also=also))
+        self.fields["data.source"].widget = forms.Select(choices=source_choices(self.task.name, projects, also=also))
         self.fields["data.source"].help_text = ""
         self.fields["data.hub"] = forms.CharField(
             required=False, max_length=190, label="or a Hugging Face id", help_text="owner/name; overrides the choice"
         )
         limits = [(name, info.title or name) for name, info in Budget.model_fields.items()]
-        start = next(iter(flat(RunSpec().budget.model_dump(exclude_none=True)).items()))
-        self.fields["budget.kind"] = forms.ChoiceField(choices=limits, initial=start[0], label="Budget in")
+        kind, amount = next(iter(begin.budget.model_dump(exclude_none=True).items()))
+        self.fields["budget.kind"] = forms.ChoiceField(choices=limits, initial=kind, label="Budget in")
         self.fields["budget.amount"] = forms.CharField(
-            required=False, initial=start[1], label="Budget", widget=forms.NumberInput(attrs={"min": 1, "step": "any"})
+            required=False, initial=amount, label="Budget", widget=forms.NumberInput(attrs={"min": 1, "step": "any"})
         )
 
     def _add_arm(self, number: int) -> list[str]:
@@ -240,10 +257,11 @@ class ExperimentForm(forms.Form):
     def _shared(self) -> dict[str, Any]:
         cleaned = self.cleaned_data
         values = {path: typed(cleaned[path], self.fields[path]) for path in self.paths if path in cleaned}
+        values = {path: value for path, value in values.items() if value != "" or self.paths[path].default is not None}
         if hub := str(cleaned.get("data.hub", "")).strip():
             values["data.source"] = HUB + hub
         budget = {str(cleaned.get("budget.kind")): typed(cleaned.get("budget.amount"), self.fields["budget.amount"])}
-        return nested(values) | {"budget": budget, "evals": cleaned.get("evals", [])}
+        return nested(values) | {"task": self.task.name, "budget": budget, "evals": cleaned.get("evals", [])}
 
     def _place(self, found: dict[str, str]) -> None:
         """Put each message at the field that its path names, once; a path of several fields means their first."""

@@ -15,7 +15,12 @@ from webapp.experiments.seeds import seeds_text
 from webapp.experiments.services import ArmRequest
 
 OWN = {"version", "task", "methods", "knobs"}
-"""Fields of a spec that the form does not share between arms: its arm's own, or the same for all."""
+"""Fields of a spec that an arm's own settings cannot change: they have fields of their own, or all arms share them."""
+
+
+def start(task: str | None) -> RunSpec:
+    """What a spec of this task starts from; of an unknown one, the spec's own defaults."""
+    return RunSpec.model_validate({"task": task}) if task in catalog.tasks() else RunSpec()
 
 
 def shared(spec: RunSpec) -> dict[str, Any]:
@@ -48,7 +53,8 @@ def changed(base: dict[str, Any], by: dict[str, Any]) -> dict[str, Any]:
 def without_defaults(spec: dict[str, Any]) -> dict[str, Any]:
     """What is worth writing: methods, budget, and what is not as it would be anyway."""
     knobs = {name: catalog.card(name).knobs() for name in spec["methods"] if name in catalog.names()}
-    usual = shared(RunSpec()) | {"knobs": {name: found.model_dump(mode="json") for name, found in knobs.items()}}
+    usual = shared(start(spec.get("task"))) | {"task": RunSpec().task}
+    usual |= {"knobs": {name: found.model_dump(mode="json") for name, found in knobs.items()}}
     return {name: spec[name] for name in ("methods", "budget") if name in spec} | changes(spec, usual)
 
 
@@ -57,6 +63,7 @@ def form_values(arms: Sequence[ArmRequest], seeds: Sequence[int], **rest: Any) -
     base = shared(arms[0].spec)
     kind, amount = next(iter(base["budget"].items()))
     values: dict[str, Any] = flat({name: value for name, value in base.items() if name != "budget"})
+    values["task"] = arms[0].spec.task
     if str(values["data.source"]).startswith(HUB):
         values |= {"data.hub": values["data.source"].removeprefix(HUB), "data.source": "sotu"}
     for number, arm in enumerate(arms):

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
+from training import catalog
 from training.spec import RunSpec
 from webapp.experiments import forecast
 from webapp.experiments.data import data_problem
@@ -125,6 +126,9 @@ def _about_arms(arms: Sequence[ArmRequest]) -> dict[str, str]:
         twin = first.setdefault(arm.spec.digest(), place)
         if twin != place:
             problems[f"arms.{place}"] = f"the same as {arms[twin].label!r}; only seeds may repeat an arm"
+        if arm.spec.task != (task := arms[0].spec.task):
+            words = catalog.task(task).title
+            problems[f"arms.{place}.task"] = f"the first arm's task is {words}; arms of one experiment share it"
         if not arm.label.strip() or len(arm.label) > 100 or "\x00" in arm.label:
             problems[f"arms.{place}.label"] = "give a label of 1 to 100 characters"
     if sum(arm.is_baseline for arm in arms) != 1:

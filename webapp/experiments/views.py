@@ -15,7 +15,7 @@ from django_htmx.http import trigger_client_event
 
 from training import catalog
 from webapp.experiments import services
-from webapp.experiments.arms import fill_in, new_arm, without_arm
+from webapp.experiments.arms import add_combinations, combine, fill_in, for_task, new_arm, without_arm
 from webapp.experiments.forms import ExperimentForm
 from webapp.experiments.models import Experiment, ExperimentQuerySet
 from webapp.experiments.payload import cloned
@@ -68,7 +68,9 @@ def _form(request: HttpRequest, data: QueryDict | None = None, **kwargs: Any) ->
 
 def _page(request: HttpRequest, form: ExperimentForm | WrittenForm, **more: Any) -> HttpResponse:
     """The whole page; without a plan it asks for one itself."""
-    context = {"form": form, "written": isinstance(form, WrittenForm), "cards": catalog.cards().values()}
+    task = form.task.name if isinstance(form, ExperimentForm) else ""
+    cards = [card for card in catalog.cards().values() if task in card.tasks]
+    context = {"form": form, "written": isinstance(form, WrittenForm), "cards": cards}
     return render(request, "experiments/new.html", context | more)
 
 
@@ -97,8 +99,11 @@ def _initial(request: HttpRequest) -> dict[str, Any]:
         return cloned(get_object_or_404(visible, code=code))
     slug = request.GET.get("project", "")
     initial: dict[str, Any] = {"project": slug} if writable(person(request)).filter(slug=slug).exists() else {}
+    if (task := request.GET.get("task")) in catalog.tasks():
+        initial["task"] = task
     if (method := request.GET.get("method")) in catalog.names():
-        initial["arms.0.methods"] = [method]
+        known = [name for name in catalog.card(method).tasks if name in catalog.tasks()]
+        initial |= {"arms.0.methods": [method]} | ({} if initial.get("task") in known else {"task": known[0]})
     return initial
 
 
@@ -149,9 +154,10 @@ def plan(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def arms(request: HttpRequest) -> HttpResponse:
-    """Add an arm, remove one, or fill one in from a preset; all else stays as it was typed. Launches nothing.
+    """Change the arms, or the task of all; the rest stays as it was typed. Launches nothing.
 
-    With htmx only the arm that changes is sent; without, the page.
+    An arm is added, removed, filled in from a preset, or given another method; or each pair of methods gets an arm.
+    With htmx only the arm that changes is sent; without, and where more than one changes, the page.
     """
     verb, _, place = request.POST.get("do", "").partition(".")
     data = request.POST.copy()
@@ -165,10 +171,16 @@ def arms(request: HttpRequest) -> HttpResponse:
         data = without_arm(data, number)
     elif verb == "preset" and number in numbers:
         fill_in(data, number)
+    elif verb == "combine" and number in numbers and data.get(f"arms.{number}.with") in catalog.names():
+        combine(data, number)
+    elif verb == "factorial":
+        add_combinations(data, numbers)
+    elif verb == "task":
+        data = for_task(data, numbers)
     else:
         raise Http404
     form = ExperimentForm(data, projects=writable(person(request)).order_by("name"))
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx or verb in ("factorial", "task"):  # type: ignore[attr-defined]
         return _page(request, form)
     changed = {"block": form.block(number)} if number in form.numbers else None
     answer = render(request, "experiments/_arm.html", changed) if changed else HttpResponse()

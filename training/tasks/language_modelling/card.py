@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from training.catalog import TaskCard
-from training.data.names import TEXT
+from training.data.names import SHIPPED, TEXT
 from training.models.shape import PRESETS, Shape
 
 if TYPE_CHECKING:
@@ -29,5 +29,7 @@ CARD = TaskCard(
     fields=("source", "vocab_size", "context"),
     needs=(),
     evals=("cloze", "choice", "probe"),
+    shipped=SHIPPED,
+    offers=lambda entry: f"text:{entry.name}",
     starts_from={},
 )

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from training.catalog import TaskCard
-from training.data.names import TEXT
+from training.data.names import SHIPPED, TEXT
 from training.data.spans import lengths
 from training.models.encoder_decoder import ENCODER_DECODER_PRESETS, EncoderDecoderShape
 
@@ -38,5 +38,7 @@ CARD = TaskCard(
     fields=("source", "vocab_size", "context"),
     needs=(),
     evals=(),
+    shipped=SHIPPED,
+    offers=lambda entry: f"text:{entry.name}",
     starts_from={"model": {"preset": "t5-tiny"}},
 )
