@@ -13,7 +13,10 @@ from django.utils import timezone
 
 
 class Role(models.TextChoices):
-    """Each role may do all that the ones before it may."""
+    """Each role may do all that the ones before it may, save one: members, who write reports, do not judge them.
+
+    Viewers read, reviewers comment and judge too, members comment, launch and write, admins do everything.
+    """
 
     VIEWER = "viewer"
     REVIEWER = "reviewer"
