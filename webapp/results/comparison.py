@@ -47,7 +47,7 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A bill's line: executed and effective FLOPs, wall seconds, tokens."""
+    """A bill's line: executed and effective FLOPs, wall seconds, tokens, examples."""
 
     phase: str
     purpose: Purpose
@@ -55,6 +55,7 @@ class Line:
     effective: float
     seconds: float
     tokens: int
+    examples: int = 0
 
 
 @dataclass(frozen=True, slots=True)

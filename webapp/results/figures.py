@@ -18,7 +18,7 @@ from webapp.results import notation
 from webapp.results.comparison import ArmResult, Comparison, Unit
 from webapp.results.curves import Floats
 from webapp.results.matching import problems, setting_differences
-from webapp.results.tables import mean_lines
+from webapp.results.tables import Costs, mean_lines
 
 HATCHES = {Purpose.EVAL: "/", Purpose.REDONE: "x", Purpose.ADAPT: "."}
 LINE = 48
@@ -146,7 +146,7 @@ def _bars(arm: ArmResult, unit: Unit) -> list[str]:
 def _segment(
     key: tuple[str, Purpose],
     place: int,
-    bills: list[tuple[ArmResult, dict[tuple[str, Purpose], tuple[float, float, float, float]]]],
+    bills: list[tuple[ArmResult, dict[tuple[str, Purpose], Costs]]],
     unit: Unit,
     whole: float | None,
 ) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def _segment(
     for arm, bill in bills:
         names += _bars(arm, unit)[-len(kinds) :]
         for kind in kinds:
-            cost = bill.get(key, (0.0, 0.0, 0.0, 0.0))[kind]
+            cost = bill[key][kind] if key in bill else 0.0
             values.append(100 * cost / whole if whole else cost)
             text.append(f"{escape(phase)}, {purpose.value}: {notation.quantity(cost, drawn)}")
     counted = "" if purpose not in OUTSIDE_TRAINING else " (not counted)"

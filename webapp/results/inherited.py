@@ -12,7 +12,7 @@ from webapp.results.tables import Table
 
 HEADING = "inherited weights"
 NOTHING = "none"
-COSTED = frozenset({"arms", "curves", "savings", "forest", "contests", "budgets", "frontier", "ledger"})
+COSTED = frozenset({"arms", "curves", "savings", "forest", "contests", "budgets", "frontier", "ledger", "totals"})
 """Charts and tables that tell what training cost, by name: in the others the answer changes nothing."""
 
 

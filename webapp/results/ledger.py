@@ -12,7 +12,7 @@ from training.records import OUTSIDE_TRAINING, Purpose
 from webapp.results import notation
 from webapp.results.comparison import Comparison, Unit
 from webapp.results.figures import Figure
-from webapp.results.tables import Cell, Table, mean_lines
+from webapp.results.tables import Cell, Costs, Table, mean_lines
 from webapp.runs.models import Attempt
 
 TOLERANCE = 0.02
@@ -58,15 +58,30 @@ def bill(comparison: Comparison) -> Table:
     told = {entry.run: entry.account for entry in attempts(comparison)}
     for arm in comparison.arms:
         accounts = [told[run.code] for run in arm.finished if run.code in told]
-        whole = sum(costs[0] for (_, purpose), costs in mean_lines(arm).items() if purpose not in OUTSIDE_TRAINING)
-        for (phase, purpose), costs in mean_lines(arm).items():
+        lines = mean_lines(arm).items()
+        whole = sum(costs.executed for (_, purpose), costs in lines if purpose not in OUTSIDE_TRAINING)
+        for (phase, purpose), costs in lines:
             counted = "no" if purpose in OUTSIDE_TRAINING else "yes"
-            share = costs[0] / whole if whole else None
+            share = costs.executed / whole if whole else None
             how = _obtained(phase, purpose, accounts)
             rows.append((arm.label, phase, purpose.value, counted, *costs, share, len(arm.finished), how))
     headings = ("arm", "phase", "purpose", "counted", "executed FLOPs", "effective FLOPs", "wall seconds", "tokens",
-                "of training FLOPs", "n", "how FLOPs were obtained")  # fmt: skip
+                "examples", "of training FLOPs", "n", "how FLOPs were obtained")  # fmt: skip
     return Table("Costs by phase and purpose, mean over finished seeds", headings, tuple(rows))
+
+
+def in_all(comparison: Comparison) -> Table:
+    """What each arm spent and took in, training and all else apart: FLOPs and seconds beside examples and tokens."""
+    rows: list[tuple[Cell, ...]] = []
+    for arm in comparison.arms:
+        lines = mean_lines(arm).items()
+        for kind, outside in (("training", False), ("not counted", True)):
+            spent = Costs.summed(costs for (_, purpose), costs in lines if (purpose in OUTSIDE_TRAINING) is outside)
+            if any(spent):
+                rows.append((arm.label, kind, *spent, len(arm.finished)))
+    headings = ("arm", "spent on", "executed FLOPs", "effective FLOPs", "wall seconds", "tokens", "examples", "n")
+    caption = "Mean over finished seeds; not counted: evaluation, adaptation, redone work"
+    return Table(caption, headings, tuple(rows))
 
 
 def _obtained(phase: str, purpose: Purpose, accounts: list[Account]) -> str:

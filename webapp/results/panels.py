@@ -51,6 +51,7 @@ TABLES: dict[str, Callable[[Comparison, Ask], Table]] = {
     "budgets": lambda comparison, ask: tables.budgets(claimed(comparison, ask)),
     "frontier": lambda comparison, ask: frontier_chart.in_numbers(placed(comparison, ask)),
     "ledger": lambda comparison, ask: ledger.bill(comparison),
+    "totals": lambda comparison, ask: ledger.in_all(comparison),
     "wall": lambda comparison, ask: ledger.wall(comparison),
     "uncounted": lambda comparison, ask: ledger.uncounted(comparison, free=False),
     "free": lambda comparison, ask: ledger.uncounted(comparison, free=True),
@@ -158,6 +159,7 @@ def _ledger(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> lis
     kept, free = ledger.uncounted(comparison, free=False), ledger.uncounted(comparison, free=True)
     return [
         Panel("ledger", "Costs by phase and purpose", ledger.bill(comparison), bars, note),
+        Panel("totals", "What each arm spent and took in", ledger.in_all(comparison)),
         Panel("wall", "Where the wall clock went", ledger.wall(comparison), clock, ledger.WALL),
         Panel("formulas", "Counted against the formula", closed_forms.table(comparison), note=closed_forms.NOTE),
         Panel("checks", "The same, run by run", closed_forms.by_run(comparison), folded=True),

@@ -94,8 +94,8 @@ def _lines(experiment: Experiment) -> dict[int, tuple[Line, ...]]:
     found: dict[int, list[Line]] = defaultdict(list)
     rows = CostLine.objects.filter(run__arm__experiment=experiment).order_by("id")
     for row in rows:
-        line = Line(row.phase, Purpose(row.purpose), row.executed, row.effective, row.wall_seconds, row.tokens)
-        found[row.run_id].append(line)
+        costs = (row.executed, row.effective, row.wall_seconds, row.tokens, row.examples)
+        found[row.run_id].append(Line(row.phase, Purpose(row.purpose), *costs))
     return {run: tuple(bill) for run, bill in found.items()}
 
 

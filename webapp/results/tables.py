@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from training.records import OUTSIDE_TRAINING, Purpose
+from training.records import Purpose
 from webapp.results import notation
 from webapp.results import savings as judged
 from webapp.results.comparison import ArmResult, Comparison, Unit
@@ -171,36 +172,29 @@ def _withheld(finding: Finding) -> str:
     return "" if finding.matched else "; ".join(finding.judgement.reasons)
 
 
-def ledger(comparison: Comparison) -> Table:
-    """The bill by phase and purpose, mean over finished seeds."""
-    rows: list[tuple[Cell, ...]] = []
-    for arm in comparison.arms:
-        for (phase, purpose), costs in mean_lines(arm).items():
-            counted = "no" if purpose in OUTSIDE_TRAINING else "yes"
-            rows.append((arm.label, phase, purpose.value, counted, *costs, len(arm.finished)))
-    headings = (
-        "arm",
-        "phase",
-        "purpose",
-        "counted",
-        "executed FLOPs",
-        "effective FLOPs",
-        "wall seconds",
-        "tokens",
-        "n",
-    )
-    return Table("Costs by phase and purpose, mean over finished seeds", headings, tuple(rows))
+class Costs(NamedTuple):
+    """What a line, or a bill, comes to: mean over finished seeds."""
+
+    executed: float
+    effective: float
+    seconds: float
+    tokens: float
+    examples: float
+
+    @classmethod
+    def summed(cls, lines: Iterable[Costs]) -> Costs:
+        return cls(*map(sum, zip(cls(0.0, 0.0, 0.0, 0.0, 0.0), *lines, strict=True)))
 
 
-def mean_lines(arm: ArmResult) -> dict[tuple[str, Purpose], tuple[float, float, float, float]]:
-    """Executed, effective, seconds and tokens by phase and purpose; a seed without a line spent nothing on it."""
-    found: dict[tuple[str, Purpose], list[float]] = defaultdict(lambda: [0.0] * 4)
+def mean_lines(arm: ArmResult) -> dict[tuple[str, Purpose], Costs]:
+    """By phase and purpose; a seed without a line spent nothing on it."""
+    found: dict[tuple[str, Purpose], list[float]] = defaultdict(lambda: [0.0] * 5)
     for run in arm.finished:
         for line in run.lines:
             sums = found[line.phase, line.purpose]
-            for i, cost in enumerate((line.executed, line.effective, line.seconds, line.tokens)):
+            for i, cost in enumerate((line.executed, line.effective, line.seconds, line.tokens, line.examples)):
                 sums[i] += cost / len(arm.finished)
-    return {key: (sums[0], sums[1], sums[2], sums[3]) for key, sums in found.items()}
+    return {key: Costs(*sums) for key, sums in found.items()}
 
 
 def scores(comparison: Comparison) -> Table:

@@ -36,7 +36,7 @@ def run(seed: int, *, share: float = 1.0, lag: float = 1.0, steps: int = 600, st
     )
     spent = float(steps * share * STEP_FLOPS)
     lines = (
-        Line("train", Purpose.TRAIN, spent, spent, steps * share * 0.1, steps * 2048),
+        Line("train", Purpose.TRAIN, spent, spent, steps * share * 0.1, steps * 2048, steps * 16),
         Line("train", Purpose.EVAL, 0.1 * spent, 0.1 * spent, 3.0, 0),
     )
     return SeedRun(f"run{seed}", seed, state, evaluations, lines)
@@ -109,6 +109,7 @@ def _store_run(stored: Arm, planted: SeedRun, scores: Sequence[TestScore]) -> No
             effective=line.effective,
             wall_seconds=line.seconds,
             tokens=line.tokens,
+            examples=line.examples,
         )
     for score in scores:
         if planted.seed in score.by_seed:

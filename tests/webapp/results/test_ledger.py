@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["lease", "new_run"]
 SPEC = RunSpec()
 BILL = (
-    Line("train", Purpose.TRAIN, 80.0, 40.0, 8.0, 800),
-    Line("teacher", Purpose.SOURCE, 20.0, 20.0, 2.0, 200),
-    Line("train", Purpose.REDONE, 5.0, 5.0, 1.0, 50),
+    Line("train", Purpose.TRAIN, 80.0, 40.0, 8.0, 800, 8),
+    Line("teacher", Purpose.SOURCE, 20.0, 20.0, 2.0, 200, 2),
+    Line("train", Purpose.REDONE, 5.0, 5.0, 1.0, 50, 1),
 )
 
 
@@ -84,7 +84,17 @@ def test_each_line_says_its_share_and_how_it_was_obtained(told: Comparison) -> N
     from webapp.results import ledger
 
     train, source, redone = ledger.bill(told).rows
-    assert (train[8], source[8]) == (0.8, 0.2)
+    assert (train[9], source[9]) == (0.8, 0.2)
+    assert (train[8], source[8], redone[8]) == (8, 2, 1)
     assert train[-1] == "counted by dispatch, 3 signatures, replayed"
     assert redone[3] == "no"
     assert "checkpoint" in str(redone[-1])
+
+
+def test_flops_and_seconds_stand_beside_tokens_and_examples_redone_work_apart() -> None:
+    from webapp.results import ledger
+
+    assert ledger.in_all(compared()).rows == (
+        ("Dense", "training", 100.0, 60.0, 10.0, 1000.0, 10.0, 1),
+        ("Dense", "not counted", 5.0, 5.0, 1.0, 50.0, 1.0, 1),
+    )
