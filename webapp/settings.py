@@ -190,11 +190,6 @@ CURRENCY = env.str("CURRENCY", default="EUR")
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "webapp" / "static"]
-STATICFILES_FINDERS = [
-    "django.contrib.staticfiles.finders.FileSystemFinder",
-    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
-    "webapp.assets.PlotlyFinder",
-]
 WHITENOISE_USE_FINDERS = True
 """Static files are served from where they lie; nothing has to be collected first."""
 USE_TZ = True

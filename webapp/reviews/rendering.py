@@ -13,7 +13,7 @@ from webapp.reviews.models import Snapshot
 from webapp.reviews.syntax import Prose, Reference, parse
 
 STYLES = ("style.css", "results/compare.css", "reviews/report.css")
-SCRIPTS = ("plotly.min.js", "charts.js")
+SCRIPTS = ("plotly-basic.min.js", "charts.js")
 
 
 def article(document: Document, *, sha256: str = "", alone: bool = False) -> SafeString:

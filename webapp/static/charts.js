@@ -19,12 +19,20 @@ const ARMS = [
   { light: "#2E7FB0", dark: "#8fcdf2", dash: "6px 2px 1px 2px", symbol: "star" },
   { light: "#7A7000", dark: "#F0E442", dash: "2px 3px", symbol: "cross" },
 ];
+const MARGIN = { l: 60, r: 16, t: 18, b: 52 }; // room for most labels: where Plotly has to widen it, it draws twice
 const OPTIONS = { displayModeBar: false, responsive: true, showTips: false };
 const scheme = matchMedia("(prefers-color-scheme: dark)");
 const quiet = matchMedia("(prefers-reduced-motion: reduce)");
 
+const colours = new Map(); // of tokens in the present theme: to resolve one takes a style pass over the page
+
 /** The colour a token has now, resolved by the browser: light or dark. */
 function token(name) {
+  if (!colours.has(name)) colours.set(name, resolved(name));
+  return colours.get(name);
+}
+
+function resolved(name) {
   const probe = document.createElement("i");
   probe.style.color = `var(${name})`;
   document.body.append(probe);
@@ -82,7 +90,7 @@ function themed(layout = {}) {
   };
   const axes = Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key));
   const frame = {
-    margin: { l: 56, r: 14, t: 8, b: 44 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    margin: MARGIN, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "system-ui, 'DejaVu Sans', sans-serif", color: ink, size: 12 },
     showlegend: true, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 11 } },
     hovermode: "x unified", hoverlabel: { bgcolor: token("--card"), bordercolor: line, font: { color: ink } },
@@ -116,16 +124,25 @@ function steady(element, layout) {
   return { ...layout, ...Object.fromEntries(held.map((axis) => [axis, { ...layout[axis], range: [...element.layout[axis].range] }])) };
 }
 
-/** Draw every chart whose place or figure is below `root`: a chart that is there already takes in what is new. */
+/** Resolves once what has changed so far is on the screen. */
+const painted = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+let drawing = Promise.resolve();
+
+/** Draw every chart whose place or figure is below `root`, one a frame, so that the page answers in between. */
 export function drawAll(root = document) {
   for (const element of document.querySelectorAll(".chart[data-figure]")) {
-    const source = document.getElementById(element.dataset.figure);
-    if (!root.contains(element) && !root.contains(source)) continue;
-    const figure = JSON.parse(source.textContent);
-    const layout = steady(element, figure.layout);
-    element.figure = figure;
-    Plotly.react(element, figure.data.map(styled), themed(layout), OPTIONS);
+    if (!root.contains(element) && !root.contains(document.getElementById(element.dataset.figure))) continue;
+    drawing = drawing.then(painted).then(() => take(element)).catch(reportError);
   }
+}
+
+/** Draw the figure that the page now has for a chart: one that is there already takes in what is new. */
+function take(element) {
+  if (!element.isConnected) return;
+  const figure = JSON.parse(document.getElementById(element.dataset.figure).textContent);
+  const layout = steady(element, figure.layout);
+  element.figure = figure;
+  return Plotly.react(element, figure.data.map(styled), themed(layout), OPTIONS);
 }
 
 /** Save a chart as the page shows it, on the page's own ground, twice as sharp. */
@@ -141,6 +158,7 @@ document.addEventListener("click", (event) => {
 
 export const calm = () => quiet.matches;
 scheme.addEventListener("change", () => {
+  colours.clear();
   for (const element of document.querySelectorAll(".chart")) if (element.figure) draw(element, element.figure);
 });
 document.addEventListener("htmx:afterSwap", (event) => drawAll(event.target));
