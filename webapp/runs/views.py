@@ -11,7 +11,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from webapp.runs import downloads, lifecycle, selectors, waiting
+from webapp.results.ask import Scale
+from webapp.runs import bill, downloads, lifecycle, selectors, waiting
 from webapp.runs.models import ACTIVE, Run, State, Worker
 from webapp.teams.access import may, person, require
 from webapp.teams.models import AuditEvent, Membership, Role
@@ -67,6 +68,7 @@ def visible(request: HttpRequest, code: str) -> Run:
 def run(request: HttpRequest, code: str) -> HttpResponse:
     """One run: where it is, what it did, what it cost; htmx asks again for all but the curves and the log."""
     found = visible(request, code)
+    costs, attempts = list(found.costs.order_by("phase", "purpose")), list(found.attempts.order_by("-n"))
     weights = found.artifacts.filter(kind="weights").order_by("-fence").first()
     context = {
         "run": found,
@@ -74,9 +76,15 @@ def run(request: HttpRequest, code: str) -> HttpResponse:
         "actions": actions(found),
         "seconds_left": seconds_left(found),
         "reason": selectors.why_waiting([found]).get(found.pk, ""),
-        "costs": found.costs.order_by("phase", "purpose"),
+        "costs": bill.entries(costs),
+        "redone": bill.redone(costs),
+        "check": bill.check(found, costs),
+        "formula": found.arm.spec.flops_per_token(),
+        "uncounted": bill.uncounted(attempts),
+        "scale": Scale.PERCENT if request.GET.get("scale") == Scale.PERCENT else Scale.ABSOLUTE,
+        "scales": (Scale.ABSOLUTE, Scale.PERCENT),
         "scores": found.scores.order_by("task", "metric"),
-        "attempts": found.attempts.order_by("-n"),
+        "attempts": attempts,
         "events": found.events.order_by("-pk")[:EVENTS],
         "checkpoints": found.artifacts.filter(kind="checkpoint").order_by("-event"),
         "weights": weights,

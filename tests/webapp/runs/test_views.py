@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
 
 from tests.webapp.people import member
 from training.records import CostLine, Point, Purpose
 from training.spec import RunSpec
 from webapp.experiments.services import ArmRequest, launch
 from webapp.runs import lifecycle, port
+from webapp.runs import models as rows
 from webapp.runs.models import Artifact, Run, Worker
 from webapp.teams.models import Project, Role
 
@@ -54,6 +58,68 @@ def test_the_page_shows_the_bill_with_both_numbers() -> None:
     page = client.get(f"/runs/{lease.code}/").content.decode()
     assert "3.10 TFLOP" in page
     assert "1.50 TFLOP" in page
+
+
+def facts(client: Client, code: str, query: str = "") -> str:
+    return client.get(f"/runs/{code}/{query}", headers={"HX-Request": "true"}).content.decode()
+
+
+def billed(lease: port.Lease) -> None:
+    """Training, evaluation, and a fiftieth of the training done twice."""
+    port.record(
+        lease,
+        [],
+        [
+            CostLine("train", Purpose.REDONE, executed=2e10, effective=2e10, wall_seconds=1.0),
+            CostLine("train", Purpose.TRAIN, executed=1e12, effective=5e11, wall_seconds=50.0, tokens=1000),
+            CostLine("train", Purpose.EVAL, executed=1e11, effective=1e11, wall_seconds=5.0),
+        ],
+    )
+
+
+def test_redone_work_is_told_apart_and_comes_last() -> None:
+    client, lease = member(), started()
+    billed(lease)
+    body = facts(client, lease.code)
+    assert "<strong>Redone after interruptions:</strong> 20.0 GFLOP in 1.00 s, 2.0% of the training FLOPs." in body
+    assert re.findall(r"<td>(train|eval|redone)(?= <small>|</td>)", body)[1::2] == ["train", "eval", "redone"]
+
+
+def test_the_bill_comes_in_percent_of_the_training_cost_where_the_address_says_so() -> None:
+    client, lease = member(), started()
+    billed(lease)
+    body = facts(client, lease.code, "?scale=percent")
+    assert re.findall(r'num">([0-9.]+%)', body) == ["100.0%"] * 3 + ["10.0%", "20.0%", "10.0%", "2.0%", "4.0%", "2.0%"]
+    assert "%</td>" not in facts(client, lease.code)
+
+
+@pytest.mark.parametrize(("factor", "warned"), [(1.0, False), (1.019, False), (1.03, True), (0.97, True)])
+def test_a_count_more_than_two_percent_off_the_formula_is_a_warning(factor: float, warned: bool) -> None:
+    client, run = member(), queued()[0]
+    spent = factor * run.arm.spec.flops_per_token() * 1000
+    rows.CostLine.objects.create(run=run, phase="train", purpose="train", executed=spent, tokens=1000)
+    Run.objects.update(state="succeeded", finished_at=timezone.now())
+    body = facts(client, run.code)
+    assert ("More than 2% apart" in body) is warned
+    assert f"{100 * factor - 100:+.2f}%".replace("-", "−") in body
+
+
+def test_a_run_under_way_is_not_held_against_the_formula_yet() -> None:
+    client, lease = member(), started()
+    billed(lease)
+    assert "Compared when the run has succeeded" in facts(client, lease.code)
+
+
+def test_operators_without_a_formula_are_listed_products_first_views_left_out() -> None:
+    client, lease = member(), started()
+    billed(lease)
+    kinds = {"aten.relu": "elementwise", "aten._grouped_mm": "product", "aten.view": "free"}
+    told = [{"phase": "train", "part": "step", "operator": name, "kind": kind, "calls": 4, "elements": 64}
+            for name, kind in kinds.items()]  # fmt: skip
+    rows.Attempt.objects.update(body={"clock": {"training": 8.0}, "uncounted": told})
+    body = facts(client, lease.code)
+    assert "2 operators without a FLOP formula" in body
+    assert re.findall(r"<code>(aten[^<]+)</code>", body) == ["aten._grouped_mm", "aten.relu"]
 
 
 def test_the_page_says_why_a_queued_run_waits() -> None:

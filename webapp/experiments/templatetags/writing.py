@@ -45,6 +45,12 @@ def tenths(share: float | None) -> str:
 
 
 @register.filter
+def signed(share: float) -> str:
+    """A difference as a percentage with its sign and two decimals."""
+    return f"{100 * share:+.2f}%".replace("-", "−")
+
+
+@register.filter
 def count(value: int) -> str:
     """`2700000` as `2.70 M`."""
     return notation.si(value, "")
