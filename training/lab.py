@@ -167,7 +167,8 @@ class Lab:
     def steps(self, until: Until) -> int:
         """Optimiser steps within a limit; exact for steps and tokens, by closed form for FLOPs."""
         pairs = ((until.steps, self.budget.steps), (until.tokens, self.budget.tokens), (until.flops, self.budget.flops))
-        return round(self.spec.steps() * min(part / whole for part, whole in pairs if part and whole))
+        taken = 1.0 if self.budget.flops is None else sum(stage.share for stage in self.spec.stages())
+        return round(taken * self.spec.steps() * min(part / whole for part, whole in pairs if part and whole))
 
     def keep(self, name: str, make: Callable[[], Kept]) -> Kept:
         """Compute once per run: a resumed attempt gets the stored value, and its bill, back."""
@@ -180,7 +181,7 @@ class Lab:
 
     def predictor(self, outcome: Outcome) -> Predictor:
         """How the finished model predicts: as the method says, else by calling it whole, in evaluation mode."""
-        return outcome.predict or self._calling(outcome.model, precision(self.spec.precision, self.device))
+        return outcome.predict or self.calling(outcome.model)
 
     def score(self, outcome: Outcome) -> list[Score]:
         """Held-out loss and the downstream tasks of the spec; billed as `eval`."""
@@ -193,6 +194,7 @@ class Lab:
             scores = [held_out, *self.task.score(replace(outcome, predict=self.predictor(outcome)), self.spec.evals)]
             for name, predict in outcome.points.items():
                 found = self.task.score(replace(outcome, predict=predict), ())
+                found = [replace(held_out, value=self.task.validate(predict)), *found]
                 scores += [replace(score, metric=f"{score.metric}@{name}") for score in found]
         self.sink.put([], list(self.ledger.lines.values()), progress=1.0)
         return scores
@@ -209,7 +211,10 @@ class Lab:
             return torch.cuda.max_memory_allocated(self.device)
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-    def _calling(self, model: nn.Module, context: Callable[[], Any]) -> Predictor:
+    def calling(self, model: nn.Module, context: Callable[[], Any] | None = None) -> Predictor:
+        """Predicting by calling a network, in the spec's precision or another."""
+        context = context or precision(self.spec.precision, self.device)
+
         def predict(*inputs: Tensor) -> Tensor:
             with torch.no_grad(), context():
                 logits: Tensor = model(*inputs)
@@ -241,7 +246,7 @@ class Lab:
             torch.cuda.synchronize(self.device)  # what is still running belongs to training, not to evaluation
         with self.clock.during(Segment.EVALUATING), self.ledger.spend(loop.phase, Purpose.EVAL, key="validation"):
             model.eval()
-            loss = self.task.validate(self._calling(model, loop.learner.precision))
+            loss = self.task.validate(self.calling(model, loop.learner.precision))
             model.train()
         return loss
 

@@ -69,11 +69,11 @@ class Hook:
         """Take back what `state_dict` gave."""
 
 
-def plain_step(loop: Loop, batch: Batch) -> Tensor:
+def plain_step(loop: Loop, batch: Batch, model: nn.Module | None = None) -> Tensor:
     """Forward, backward and one update, the batch cut into the lab's micro-batches. Returns the mean loss."""
     losses = []
     for micro in loop.micro_batches(batch):
-        loss = loop.loss(micro) / loop.lab.micro_batches
+        loss = loop.loss(micro, model) / loop.lab.micro_batches
         loop.backward(loss)
         losses.append(loss.detach())
     loop.update()

@@ -22,4 +22,11 @@ class Outcome:
     predict: Predictor | None = None
     points: dict[str, Predictor] = field(default_factory=dict)
     """Operating points by name: smaller networks within this one, scored beside it as `loss@<name>`."""
+    attacks: dict[str, Callable[[Tensor, Tensor], Tensor]] = field(default_factory=dict)
+    """Losses that an adaptive attacker of a classifier would raise, beside those of the model's own logits.
+
+    images[B, C, H, W] in [0, 1] and labels[B] to [B], differentiable with respect to the images.
+    """
+    cuts: dict[str, nn.Module] = field(default_factory=dict)
+    """Networks that were cut out of the model, by name; their weights are kept beside its own."""
     notes: dict[str, str] = field(default_factory=dict)

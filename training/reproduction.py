@@ -40,6 +40,15 @@ class Measured(Protocol):
     def block_flops(self, arm: str) -> float:
         """Counted training FLOPs of the blocks of one run, without the head."""
 
+    def cost(self, arm: str, unit: Literal["executed", "effective", "seconds", "tokens"]) -> float:
+        """Training cost of one run: FLOPs, seconds of wall clock, or tokens (images)."""
+
+    def score(self, arm: str, test: str) -> float:
+        """A score of the finished model by its `task metric`, e.g. `image_classification accuracy`."""
+
+    def score_gap(self, arm: str, test: str, against: str, other: str = "") -> Gap:
+        """Score less that of the other arm, paired by seed; `other` where that one is another test."""
+
 
 @dataclass(frozen=True)
 class Bar:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 import numpy as np
@@ -44,6 +45,27 @@ class Results:
         head = float(self.arms[arm].spec.shape.head_train_flops)
         lines = [line for run in self.arms[arm].finished for line in run.lines if line.purpose is Purpose.TRAIN]
         return sum(line.executed - head * line.tokens for line in lines) / len(self.arms[arm].finished)
+
+    def cost(self, arm: str, unit: str) -> float:
+        found = self.arms[arm].totals(Unit(unit))
+        if found is None:
+            raise Unfinished(f"{arm} has no {Unit(unit).label}")
+        return found.value
+
+    def score(self, arm: str, test: str) -> float:
+        return float(np.mean(list(self._by_seed(arm, test).values())))
+
+    def score_gap(self, arm: str, test: str, against: str, other: str = "") -> Gap:
+        found = paired_difference(self._by_seed(arm, test), self._by_seed(against, other or test))
+        if found.value is None or found.interval is None:
+            raise Unfinished(f"{test} of {arm} against {against}: {found.note}")
+        return Gap(found.value, found.interval.low, found.interval.high)
+
+    def _by_seed(self, arm: str, test: str) -> Mapping[int, float]:
+        found = [score for score in self.arms[arm].scores if f"{score.test.task} {score.test.metric}" == test]
+        if not found:
+            raise Unfinished(f"{arm} has no score {test!r}")
+        return found[0].by_seed
 
 
 def _loss_from(run: SeedRun, steps: float) -> float:
