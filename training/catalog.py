@@ -106,8 +106,6 @@ class TaskCard:
     """Units of one example: tokens of a sequence; 1 for images."""
     fields: tuple[str, ...]
     """Fields of the spec's data that mean something here."""
-    needs: tuple[str, ...]
-    """Those of them that have no default and that not every source comes with."""
     evals: tuple[str, ...]
     starts_from: Mapping[str, Any]
     """What a spec that names the task and no more has, where the spec's own default does not suit the task.
@@ -115,6 +113,8 @@ class TaskCard:
     Only `data.source`, `data.resolution`, `data.channels`, `data.classes`, `model.preset`: never a value that would
     suit as it is, so that leaving defaults out of a digest loses nothing.
     """
+    needs: Callable[[DataSpec], tuple[str, ...]] = lambda data: ()
+    """Those fields that have no default and that these data do not come with."""
     shipped: Mapping[str, str] = field(default_factory=dict)
     """Sources that need no upload and no data folder, in words."""
     offers: Callable[[Path], str] = lambda entry: ""

@@ -8,10 +8,10 @@ from itertools import accumulate, combinations
 from typing import TYPE_CHECKING
 
 from training import catalog
-from training.catalog import Stage
+from training.catalog import Stage, TaskCard
 
 if TYPE_CHECKING:
-    from training.spec import RunSpec
+    from training.spec import DataSpec, RunSpec
 
 Path = tuple[str, ...]
 
@@ -35,12 +35,23 @@ def _data(spec: RunSpec) -> Iterator[tuple[Path, str]]:
     for name, field in type(data).model_fields.items():
         if name not in task.fields and getattr(data, name) != field.default:
             yield ("data", name), f"{task.title} does not use it"
-        elif name in task.needs and getattr(data, name) is None:
+        elif name in task.needs(data) and getattr(data, name) is None:
             yield ("data", name), f"say it: {data.source} does not come with it"
     if preset not in task.presets:
         yield ("model", "preset"), f"no preset {preset!r}; there are {', '.join(task.presets)}"
+    elif all(getattr(data, name) is not None for name in task.needs(data)) and (fault := _misfit(task, data, preset)):
+        yield ("model", "preset"), fault
     elif task.length(data) > (limit := task.presets[preset].context):
         yield ("model",), f"{preset} holds {limit} tokens, less than the context of {data.context}"
+
+
+def _misfit(task: TaskCard, data: DataSpec, preset: str) -> str:
+    """Why the network cannot have the sizes of the data; empty if it can."""
+    try:
+        task.shape(data, preset)
+    except ValueError as fault:
+        return str(fault)
+    return ""
 
 
 def _methods(spec: RunSpec) -> Iterator[tuple[Path, str]]:

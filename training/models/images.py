@@ -128,6 +128,23 @@ class ImageShape:
         return sum(part.parameters for part in self.parts)
 
     @property
+    def summary(self) -> str:
+        widths = "-".join(str(width) for width in self.widths)
+        return f"{sum(self.depths)} blocks, {widths} wide, images of {self.side} pixels"
+
+    @property
+    def calls(self) -> int:
+        return len(self.blocks)
+
+    @property
+    def outputs(self) -> int:
+        return self.classes
+
+    @property
+    def activations(self) -> float:
+        return float(sum(part.kept for part in self.parts))
+
+    @property
     def head_train_flops(self) -> float:
         """Training FLOPs per image of the classifying layer."""
         return float(self.head.train_flops)
@@ -142,17 +159,19 @@ class ImageShape:
         """FLOPs per image of one forward and of a backward that asks for the image's gradient alone."""
         return float(sum(part.attack_flops for part in self.parts))
 
-    def train_flops(self, context: int = 1, *, frozen: int = 0) -> float:
-        """Training FLOPs per image of the whole network; `context` is 1.
+    def part_flops(self, *, frozen: int = 0) -> tuple[int, ...]:
+        """Training FLOPs per image of each part. The first that trains needs no gradient of its input.
 
-        With `frozen` blocks at the front (and the stem with them) these only run forward, and the first block that
-        trains needs no gradient of its input.
+        With `frozen` blocks at the front these, and the stem with them, only run forward.
         """
-        if not frozen:
-            return float(sum(part.train_flops for part in self.parts) - 2 * self.stem.entry_macs)
-        still, moving = self.parts[: frozen + 1], self.parts[frozen + 1 :]
-        trained = sum(part.train_flops for part in moving) - 2 * moving[0].entry_macs
-        return float(sum(part.forward_flops for part in still) + trained)
+        first = frozen + 1 if frozen else 0
+        trained = [part.train_flops for part in self.parts[first:]]
+        trained[0] -= 2 * self.parts[first].entry_macs
+        return (*(part.forward_flops for part in self.parts[:first]), *trained)
+
+    def train_flops(self, context: int = 1, *, frozen: int = 0) -> float:
+        """Training FLOPs per image of the whole network with `frozen` blocks at the front; `context` is 1."""
+        return float(sum(self.part_flops(frozen=frozen)))
 
     def memory_bytes(self, *, sequences: int, context: int = 1, bits: int = 32) -> int:
         """Estimate of training memory for this many images: weights, gradients, two moments, kept activations.

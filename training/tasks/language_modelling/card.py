@@ -27,7 +27,6 @@ CARD = TaskCard(
     shape=shape,
     length=lambda data: data.context,
     fields=("source", "vocab_size", "context"),
-    needs=(),
     evals=("cloze", "choice", "probe"),
     shipped=SHIPPED,
     offers=lambda entry: f"text:{entry.name}",

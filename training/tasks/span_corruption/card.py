@@ -36,7 +36,6 @@ CARD = TaskCard(
     shape=shape,
     length=lambda data: data.context,
     fields=("source", "vocab_size", "context"),
-    needs=(),
     evals=(),
     shipped=SHIPPED,
     offers=lambda entry: f"text:{entry.name}",
