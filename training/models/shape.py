@@ -99,9 +99,14 @@ class Shape:
         attention = 6 * projections + 7 * heads * self.score_macs(context)
         return layers * self.layers * (attention + mlp * 6 * self.mlp_macs)
 
-    def train_flops(self, context: int) -> float:
-        """Training FLOPs per token of the whole network: the blocks and the head."""
-        return self.block_train_flops(context) + self.head_train_flops
+    def train_flops(self, context: int, *, frozen: int = 0) -> float:
+        """Training FLOPs per token of the whole network: the blocks and the head.
+
+        With `frozen` layers at the front these only run forward. The first that trains still needs the gradient of its
+        input: a norm that learns stands before its products.
+        """
+        backward = 4 * self.projection_macs + 5 * self.score_macs(context) + 4 * self.mlp_macs
+        return self.block_train_flops(context) + self.head_train_flops - frozen * backward
 
     @property
     def head_train_flops(self) -> float:

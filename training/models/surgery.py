@@ -60,10 +60,10 @@ def open_all(model: nn.Module) -> None:
 
 
 def zero_gradients(model: nn.Module) -> None:
-    """Give layers that did not run gradients of zeros: the optimiser then treats them like inactive slices."""
+    """Give layers that train but did not run gradients of zeros: the optimiser treats them like inactive slices."""
     for layer in gated(model):
         for parameter in () if layer.gate.runs else layer.parameters():
-            if parameter.grad is None:
+            if parameter.requires_grad and parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
 
 
