@@ -115,7 +115,7 @@ def t5(
 
 ENCODER_DECODER_PRESETS: dict[str, EncoderDecoderShape] = {
     "t5-nano": t5(2, 64, 4, 16, 128, vocab=512, context=256),
-    "t5-tiny": t5(4, 128, 4, 32, 256, vocab=2048, context=256),
+    "t5-tiny": t5(2, 128, 4, 32, 256, vocab=2048, context=256),
     "t5-small-like": t5(8, 512, 6, 64, 1024, vocab=32128, context=568),
 }
 """Named sizes; `t5-small-like` has the sizes of T5 v1.1 small, with examples that fill its 512 source tokens."""
