@@ -22,8 +22,6 @@ import django
 from worker.lifeline import LifeLine
 
 if TYPE_CHECKING:
-    import torch
-
     from training.clock import Clock
     from training.lab import Lab
     from training.outcome import Outcome
@@ -183,16 +181,17 @@ def settle(lease: Lease, outbox: Outbox, lab: Lab, outcome: Outcome) -> None:
     from webapp.runs import port
 
     scores = lab.score(outcome)
-    weights = keep(lease, outcome.model)
+    weights = keep(lease, outcome)
     outbox.flush()
     held_out = next((score.value for score in scores if score.task == "validation"), None)
     ending = port.Ending(port.State.SUCCEEDED, "", "", scores, weights, held_out, lab.peak_bytes)
     log.info("%s", insist(lambda: port.finish(lease, ending)))
 
 
-def keep(lease: Lease, model: torch.nn.Module) -> Checkpoint:
-    """Save the weights under their public names."""
+def keep(lease: Lease, outcome: Outcome) -> Checkpoint:
+    """Save the weights under their public names, and those of networks cut out of the model beside them."""
     from django.conf import settings
+    from safetensors.torch import save_file
 
     from training.models import hub
     from webapp.runs import port
@@ -200,7 +199,10 @@ def keep(lease: Lease, model: torch.nn.Module) -> Checkpoint:
 
     folder = port.folder(lease) / "weights"
     folder.mkdir(parents=True, exist_ok=True)
-    hub.save(model, folder)
+    hub.save(outcome.model, folder)
+    for name, cut in outcome.cuts.items():
+        tensors = {key: tensor.contiguous() for key, tensor in cut.state_dict().items()}
+        save_file(tensors, folder / f"{name}.safetensors", metadata={"format": "pt"})
     with (folder / "model.safetensors").open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return port.Checkpoint("weights", str(folder.relative_to(settings.ARTIFACT_ROOT)), 0, 0, size(folder), sha256)
