@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
@@ -40,6 +41,12 @@ def may_judge(user: Any, report: Report) -> bool:
     """Reviewers and admins who wrote nothing of it."""
     wrote = report.author_id == user.pk or report.writers.filter(pk=user.pk).exists()
     return role_in(user, report.experiment.project) in JUDGES and not wrote
+
+
+def require_judge(user: Any, report: Report) -> None:
+    """Refuse, in words, somebody who may not judge it."""
+    if not may_judge(user, report):
+        raise PermissionDenied("Reviewers and admins of the project decide, except on what they wrote themselves.")
 
 
 @transaction.atomic
@@ -97,10 +104,13 @@ def decide(report: Report, reviewer: Any, *, revision: int, accepted: bool, sent
 
 @transaction.atomic
 def comment(report: Report, author: Any, *, anchor: str, text: str) -> Comment:
-    """Remark on an embed that the report has, or on the whole. Raises Refused."""
-    document = report.frozen.document if report.frozen else compose(report, timezone.now())
-    if anchor and anchor not in {embed.anchor for embed in document.embeds}:
-        raise Refused({"anchor": "the report has no such chart or table"})
+    """Remark on an embed that the report has, or on the whole. Raises Refused, and BadReport as `compose` does."""
+    if not text.strip():
+        raise Refused({"text": "write something"})
+    if anchor:
+        document = report.frozen.document if report.frozen else compose(report, timezone.now())
+        if anchor not in {embed.anchor for embed in document.embeds}:
+            raise Refused({"anchor": "the report has no such chart or table"})
     _audit(report, author, "commented on")
     return Comment.objects.create(report=report, author=author, anchor=anchor, text=text.strip())
 

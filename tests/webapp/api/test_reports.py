@@ -1,4 +1,4 @@
-"""Reports by REST."""
+"""Reports read by REST."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -59,11 +60,14 @@ def test_an_operation_is_as_described(
 ) -> None:
     settings.API_RATES = {"read": "1000000/min", "write": "1000000/min"}
     experiment = api.post("experiments", request_body).json()
-    real = {"experiments": experiment["code"], "runs": experiment["arms"][0]["runs"][0]["code"]}
+    report = api.post("reports", {"experiment": experiment["code"], "title": "Report"}).json()["code"]
+    remark = api.post(f"reports/{report}/comments", {"text": "Why?"}).json()["code"]
+    run = experiment["arms"][0]["runs"][0]["code"]
+    real = {"experiments": experiment["code"], "runs": run, "reports": report}
     headers = {"Authorization": api.client.defaults["HTTP_AUTHORIZATION"]}
     schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", get_wsgi_application(), headers=headers)
     operation = schema[path][method]
-    known = {"code": real.get(path.split("/")[3]), "name": "est"}
+    known = {"code": real.get(path.split("/")[3]), "name": "est", "remark": remark, "revision": 1}
     answered: Counter[int] = Counter()
 
     @FIXED
@@ -73,6 +77,8 @@ def test_an_operation_is_as_described(
             case.path_parameters = {name: known[name] or value for name, value in (case.path_parameters or {}).items()}
             if isinstance(case.body, dict) and isinstance(case.body.get("project"), str):
                 case.body["project"] = "atlas"
+            if isinstance(case.body, dict) and re.fullmatch("[2-9a-z]{12}", str(case.body.get("experiment"))):
+                case.body["experiment"] = experiment["code"]
         answered[case.call_and_validate(headers=headers, checks=CHECKS).status_code] += 1
 
     attack()

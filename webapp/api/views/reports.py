@@ -1,114 +1,32 @@
-"""Reports: list, read, and the frozen data; they are written and reviewed in the browser."""
+"""Reports: list, read, write, submit, judge, comment."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any
 
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
-from pydantic import BaseModel, Field
+from django.urls import reverse
+from pydantic import BaseModel
+from pydantic_core import to_json
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webapp.api.bodies import Code, Slug
+from webapp.api.idempotency import once
 from webapp.api.operations import Endpoint, operation
-from webapp.api.paging import Paged, page
-from webapp.api.problems import missing
+from webapp.api.paging import page
+from webapp.api.problems import Problem, missing, refused
+from webapp.api.report_answers import CommentAnswer, ReportAnswer, ReportRow
+from webapp.api.report_bodies import CommentBody, DecisionBody, DraftBody, EditBody, ReportQuery, SubmitBody
+from webapp.api.views.experiments import experiment_of
+from webapp.reviews import services
+from webapp.reviews.composing import draft
 from webapp.reviews.document import Document
-from webapp.reviews.models import Comment, Report, ReportState, Review, Snapshot
-
-
-class ReportQuery(Paged):
-    """Which reports."""
-
-    project: Slug | None = Field(None, description="slug of a project")
-    experiment: Code | None = Field(None, description="code of an experiment")
-    state: ReportState | None = None
-
-
-class ReportRow(BaseModel):
-    """A report as the list shows it. `sha256` is the hash of its snapshot, null for a draft."""
-
-    code: str
-    experiment: str
-    project: str
-    title: str
-    state: ReportState
-    revision: int
-    author: str | None
-    created_at: datetime
-    sha256: str | None
-
-    @classmethod
-    def of(cls, report: Report, **more: Any) -> Self:
-        return cls(
-            code=report.code,
-            experiment=report.experiment.code,
-            project=report.experiment.project.slug,
-            title=report.title,
-            state=ReportState(report.state),
-            revision=report.revision,
-            author=report.author.get_username() if report.author else None,
-            created_at=report.created_at,
-            sha256=report.frozen.sha256 if report.frozen else None,
-            **more,
-        )
-
-
-class CommentAnswer(BaseModel):
-    """A remark on an embed, or on the whole where `anchor` is empty."""
-
-    code: str
-    anchor: str
-    text: str
-    author: str | None
-    at: datetime
-    resolved_at: datetime | None
-
-    @classmethod
-    def of(cls, remark: Comment) -> Self:
-        names = ("code", "anchor", "text", "at", "resolved_at")
-        author = remark.author.get_username() if remark.author else None
-        return cls(author=author, **{name: getattr(remark, name) for name in names})
-
-
-class ReviewAnswer(BaseModel):
-    """A decision on one revision; `despite` says why it was accepted with open items."""
-
-    revision: int
-    accepted: bool
-    sentence: str
-    despite: str
-    reviewer: str | None
-    at: datetime
-
-    @classmethod
-    def of(cls, review: Review) -> Self:
-        names = ("accepted", "sentence", "despite", "at")
-        reviewer = review.reviewer.get_username() if review.reviewer else None
-        return cls(
-            revision=review.snapshot.revision, reviewer=reviewer, **{name: getattr(review, name) for name in names}
-        )
-
-
-class ReportAnswer(ReportRow):
-    """A report with its text as it is now, its comments and its reviews, oldest first."""
-
-    body: str
-    comments: list[CommentAnswer]
-    reviews: list[ReviewAnswer]
-
-    @classmethod
-    def read(cls, report: Report) -> Self:
-        remarks = report.comments.select_related("author").order_by("id")
-        reviews = Review.objects.filter(snapshot__report=report).select_related("snapshot", "reviewer").order_by("id")
-        return cls.of(
-            report,
-            body=report.body,
-            comments=[CommentAnswer.of(remark) for remark in remarks],
-            reviews=[ReviewAnswer.of(review) for review in reviews],
-        )
+from webapp.reviews.models import Comment, Report, Snapshot
+from webapp.reviews.syntax import BadReport
+from webapp.teams.access import person, require
+from webapp.teams.models import Role
 
 
 class ReportPage(BaseModel):
@@ -124,6 +42,18 @@ def report_of(request: Request, code: str) -> Report:
     return get_object_or_404(rows, code=code)
 
 
+def attempt(request: Request, act: Callable[[], Response]) -> HttpResponseBase:
+    """Act once per idempotency key; what the services refuse is told by field."""
+    try:
+        return once(request, to_json(request.data), act)
+    except BadReport as refusal:
+        raise refused({"body": str(refusal)}) from None
+    except services.Late as refusal:
+        raise Problem(409, "state", f"Not done: {refusal}.", {"revision": str(refusal)}) from None
+    except services.Refused as refusal:
+        raise refused(refusal.problems) from None
+
+
 class Reports(Endpoint):
     """All reports of the caller's projects."""
 
@@ -135,6 +65,21 @@ class Reports(Endpoint):
         rows = Report.objects.for_user(request.user).filter(**asked).select_related("experiment__project", "author")
         found, cursor = page(rows, request, query)
         return Response(ReportPage(items=[ReportRow.of(row) for row in found], next=cursor))
+
+    @operation("reports_create", ReportAnswer, body=DraftBody, status=201, once=True)
+    def post(self, request: Request, query: object, body: DraftBody) -> HttpResponseBase:
+        """Begin a report about an experiment as a draft."""
+        experiment = experiment_of(request, body.experiment)
+        require(request.user, experiment.project)
+
+        def act() -> Response:
+            text = draft(experiment) if body.body is None else body.body
+            report = services.create(experiment, person(request), title=body.title, body=text)
+            location = reverse("api:report", kwargs={"code": report.code})
+            answer = ReportAnswer.read(report_of(request, report.code))
+            return Response(answer, status=201, headers={"Location": location})
+
+        return attempt(request, act)
 
 
 class ReportDetail(Endpoint):
@@ -152,7 +97,93 @@ class ReportSnapshot(Endpoint):
     @operation("reports_snapshot", Document)
     def get(self, request: Request, query: object, code: str) -> HttpResponseBase:
         """Read the frozen data of a report: exactly the bytes that its SHA-256 is of. A draft has none."""
-        found: Snapshot | None = report_of(request, code).frozen
-        if found is None:
-            raise missing()
-        return HttpResponse(found.body, content_type="application/json")
+        return _frozen(report_of(request, code).frozen)
+
+
+class RevisionSnapshot(Endpoint):
+    """What was frozen once."""
+
+    @operation("reports_revision_snapshot", Document)
+    def get(self, request: Request, query: object, code: str, revision: int) -> HttpResponseBase:
+        """Read what was frozen when a revision was submitted; `snapshots` of the report lists them."""
+        return _frozen(report_of(request, code).snapshots.filter(revision=revision).first())
+
+
+def _frozen(found: Snapshot | None) -> HttpResponse:
+    if found is None:
+        raise missing()
+    return HttpResponse(found.body, content_type="application/json")
+
+
+def move(request: Request, report: Report, change: Callable[[], Any]) -> HttpResponseBase:
+    """Change a report; of two that read the same revision, one is told to read again."""
+
+    def act() -> Response:
+        change()
+        return Response(ReportAnswer.read(report_of(request, report.code)))
+
+    return attempt(request, act)
+
+
+class Edit(Endpoint):
+    """The text."""
+
+    @operation("reports_edit", ReportAnswer, body=EditBody, once=True)
+    def post(self, request: Request, query: object, body: EditBody, code: str) -> HttpResponseBase:
+        """Write a draft anew; a returned report becomes a draft by it."""
+        report = report_of(request, code)
+        require(request.user, report.experiment.project)
+        return move(request, report, lambda: services.save(report, person(request), **body.model_dump()))
+
+
+class Submit(Endpoint):
+    """To review."""
+
+    @operation("reports_submit", ReportAnswer, body=SubmitBody, once=True)
+    def post(self, request: Request, query: object, body: SubmitBody, code: str) -> HttpResponseBase:
+        """Freeze a draft with all that it rests on, and send it to review."""
+        report = report_of(request, code)
+        require(request.user, report.experiment.project)
+        return move(request, report, lambda: services.submit(report, person(request), revision=body.revision))
+
+
+class Decide(Endpoint):
+    """The verdict."""
+
+    @operation("reports_review", ReportAnswer, body=DecisionBody, once=True)
+    def post(self, request: Request, query: object, body: DecisionBody, code: str) -> HttpResponseBase:
+        """Accept or return what was frozen; for reviewers and admins who wrote nothing of it."""
+        report = report_of(request, code)
+        services.require_judge(person(request), report)
+        return move(request, report, lambda: services.decide(report, person(request), **body.model_dump()))
+
+
+class Comments(Endpoint):
+    """What people remark."""
+
+    @operation("reports_comment", CommentAnswer, body=CommentBody, status=201, once=True)
+    def post(self, request: Request, query: object, body: CommentBody, code: str) -> HttpResponseBase:
+        """Comment on a chart or table of a report, or on the whole."""
+        report = report_of(request, code)
+        require(request.user, report.experiment.project, Role.REVIEWER)
+
+        def act() -> Response:
+            made = services.comment(report, person(request), **body.model_dump())
+            made.refresh_from_db()
+            return Response(CommentAnswer.of(made), status=201)
+
+        return attempt(request, act)
+
+
+class Resolve(Endpoint):
+    """Settled."""
+
+    @operation("reports_resolve_comment", CommentAnswer)
+    def post(self, request: Request, query: object, code: str, remark: str) -> HttpResponseBase:
+        """Settle a comment; once more changes nothing."""
+        report = report_of(request, code)
+        require(request.user, report.experiment.project, Role.REVIEWER)
+        found = get_object_or_404(Comment, report=report, code=remark)
+        services.resolve(found, person(request))
+        found.refresh_from_db()
+        return Response(CommentAnswer.of(found))
