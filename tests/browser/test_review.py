@@ -102,6 +102,14 @@ def test_a_report_is_returned_rewritten_and_accepted(visitor: Visitor, reviewer:
     page.get_by_role("button", name="Accept").click()
     page.get_by_text("Accepted with open items: A pilot").wait_for()
     assert _article(page, url) == frozen
+
+    visitor.page.goto(url)
+    visitor.page.get_by_role("link", name="Revision 1", exact=True).click()
+    visitor.page.get_by_role("complementary", name="Snapshot").get_by_text("Say how wide").wait_for()
+    assert "three seeds" not in _article(page, visitor.page.url)
+    with visitor.page.expect_download() as download:
+        visitor.page.get_by_role("link", name="Export as HTML").click()
+    assert download.value.suggested_filename.endswith("-1.html")
     assert visitor.complaints == []
     assert [text for text in reviewer.complaints if "422" not in text] == []
 
@@ -115,6 +123,7 @@ def test_the_pages_of_a_report_are_accessible_and_fit(visitor: Visitor, reviewer
     reviewer.page.get_by_label("Comment", exact=True).fill("Which interval is this?")
     reviewer.page.get_by_role("button", name="Comment").click()
     pages = {"report": path, "reports": "/reports/", "report-new": f"/experiments/{code}/report/"}
+    pages["snapshot"] = f"{path}revisions/1/"
     for person, name, address in [(visitor, name, address) for name, address in pages.items()] + [
         (reviewer, "report-judging", path)
     ]:

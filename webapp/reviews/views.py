@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
@@ -18,7 +17,7 @@ from webapp.reviews.composing import compose
 from webapp.reviews.document import Document
 from webapp.reviews.forms import CommentForm, DecisionForm
 from webapp.reviews.models import Comment, Report, ReportState, Review, Snapshot
-from webapp.reviews.rendering import article, export
+from webapp.reviews.rendering import article
 from webapp.reviews.services import Late, Refused, may_judge
 from webapp.reviews.syntax import BadReport
 from webapp.teams.access import may, person, require
@@ -78,6 +77,7 @@ def _page(
         "writing": may(user, project),
         "commenting": may(user, project, Role.REVIEWER),
         "remark": remark or CommentForm(initial=start, anchors=_anchors(document, comments)),
+        "snapshots": report.snapshots.select_related("review").order_by("-revision"),
         "decision": decision or (_decision(frozen) if judging and frozen else None),
         "reviews": Review.objects.filter(snapshot__report=report).select_related("reviewer", "snapshot").order_by("id"),
     }
@@ -114,8 +114,7 @@ def _threads(document: Document | None, comments: list[Comment]) -> list[tuple[s
 def review(request: HttpRequest, code: str) -> HttpResponse:
     """Accept or return what was frozen."""
     report = report_of(request, code)
-    if not may_judge(person(request), report):
-        raise PermissionDenied("Reviewers and admins of the project decide, except on what they wrote themselves.")
+    services.require_judge(person(request), report)
     frozen = report.frozen
     form = DecisionForm(request.POST, has_open_items=bool(frozen and frozen.document.open_items))
     if form.is_valid():
@@ -152,24 +151,3 @@ def resolve(request: HttpRequest, code: str, remark: str) -> HttpResponse:
     require(person(request), report.experiment.project, Role.REVIEWER)
     services.resolve(get_object_or_404(Comment, report=report, code=remark), person(request))
     return redirect(f"{request.path.partition('comments/')[0]}#comment-{remark}")
-
-
-def _frozen(request: HttpRequest, code: str) -> Snapshot:
-    found = report_of(request, code).frozen
-    if found is None:
-        raise Http404("a draft has no snapshot")
-    return found
-
-
-@require_safe
-def download(request: HttpRequest, code: str) -> HttpResponse:
-    """The frozen report as one HTML file."""
-    found = _frozen(request, code)
-    name = f"report-{code}-{found.revision}.html"
-    return HttpResponse(export(found), headers={"Content-Disposition": f'attachment; filename="{name}"'})
-
-
-@require_safe
-def snapshot(request: HttpRequest, code: str) -> HttpResponse:
-    """The frozen data: exactly the bytes that the SHA-256 is of."""
-    return HttpResponse(_frozen(request, code).body, content_type="application/json")

@@ -44,9 +44,9 @@ def report(about: Experiment, author: User, body: str = "") -> Report:
     return services.create(about, author, title="EST saves a tenth", body=body or draft(about))
 
 
-def more_runs(about: Experiment) -> None:
-    """What arrives after a report was frozen: two more seeds of every arm, and a lost run comes back."""
+def more_runs(about: Experiment, seeds: tuple[int, ...] = (8, 9)) -> None:
+    """What arrives after a report was frozen: more seeds of every arm."""
     for arm in Arm.objects.filter(experiment=about):
-        for seed in (8, 9):
+        for seed in seeds:
             other = planted.store(planted.experiment(), planted.arm("spare", [planted.run(seed, share=0.5)]))
             Run.objects.filter(arm=other).update(arm=arm)
