@@ -175,8 +175,16 @@ class RunSpec(Strict):
         return product(parts, shape.train_flops(length))
 
     def flops_per_token(self) -> float:
-        """Executed training FLOPs per token by closed form, averaged over the stages."""
+        """Executed training FLOPs per token of the budget by closed form, averaged over the stages."""
         return sum(stage.share * stage.flops_per_token for stage in self.stages())
+
+    def trained_share(self) -> float:
+        """How much of the budget's steps the methods take: less than all where they train for less."""
+        return sum(stage.share for stage in self.stages())
+
+    def flops_per_trained_token(self) -> float:
+        """Executed training FLOPs by closed form per token that is trained on."""
+        return self.flops_per_token() / self.trained_share()
 
     def flops_per_step(self) -> float:
         """Executed training FLOPs per optimiser step by closed form, averaged over the stages."""

@@ -105,7 +105,7 @@ class MethodAnswer(MethodRow):
 
     text: str
     tasks: tuple[str, ...]
-    owns_phases: bool = Field(description="two such methods cannot share an arm")
+    owns: tuple[str, ...] = Field(description="what of a run it decides; methods that own the same cannot share an arm")
     claims: list[ClaimAnswer]
     knobs: dict[str, Any]
     presets: dict[str, dict[str, Any]]
@@ -119,7 +119,7 @@ class MethodAnswer(MethodRow):
             **method_row(record).model_dump(),
             text=card.text,
             tasks=card.tasks,
-            owns_phases=card.program,
+            owns=card.owns,
             claims=[ClaimAnswer.model_validate(claim) for claim in card.claims],
             knobs=card.knobs.model_json_schema(),
             presets={name: knobs.model_dump(mode="json") for name, knobs in (card.presets or {}).items()},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from training.models.shape import Savings, savings
-from training.records import Purpose
+from training.records import OUTSIDE_TRAINING
 from webapp.results import notation
 from webapp.results.comparison import ArmResult, Comparison
 from webapp.results.tables import Cell, Table, mean_lines
@@ -33,7 +33,8 @@ class Check:
 
     @property
     def saved(self) -> Savings:
-        return savings(self.arm.spec.shape, self.arm.spec.length, self.counted)
+        spec = self.arm.spec
+        return savings(spec.shape, spec.length, self.counted * spec.trained_share())
 
 
 def checks(comparison: Comparison) -> tuple[Check, ...]:
@@ -74,6 +75,7 @@ def by_run(comparison: Comparison) -> Table:
 
 
 def _check(arm: ArmResult) -> Check | None:
-    lines = [costs for (_, purpose), costs in mean_lines(arm).items() if purpose is Purpose.TRAIN]
+    """Per token that was trained on: a method that trains fewer steps than its budget has costs no less per token."""
+    lines = [costs for (_, purpose), costs in mean_lines(arm).items() if purpose not in OUTSIDE_TRAINING]
     executed, tokens = sum(costs[0] for costs in lines), sum(costs[3] for costs in lines)
-    return Check(arm, arm.spec.flops_per_token(), executed / tokens) if tokens else None
+    return Check(arm, arm.spec.flops_per_trained_token(), executed / tokens) if tokens else None

@@ -72,11 +72,11 @@ def redone(lines: Sequence[CostLine]) -> Redone | None:
 
 def check(run: Run, lines: Iterable[CostLine]) -> Check | None:
     """None before the run has ended: the closed form is a mean over the whole run, stages included."""
-    trained = [line for line in lines if line.purpose == Purpose.TRAIN]
+    trained = [line for line in lines if line.purpose not in OUTSIDE_TRAINING]
     tokens = sum(line.tokens for line in trained)
     if run.state != State.SUCCEEDED or not tokens:
         return None
-    return Check(run.arm.spec.flops_per_token(), sum(line.executed for line in trained) / tokens)
+    return Check(run.arm.spec.flops_per_trained_token(), sum(line.executed for line in trained) / tokens)
 
 
 def uncounted(attempts: Iterable[Attempt]) -> list[Uncounted]:
