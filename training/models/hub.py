@@ -1,13 +1,16 @@
 """Weights as safetensors beside a `config.json`, under the Hugging Face names of the same architecture.
 
-What `save` writes, `transformers` loads as GPT2LMHeadModel or LlamaForCausalLM; what those save, `load` reads.
+What `save` writes, `transformers` loads as GPT2LMHeadModel or LlamaForCausalLM; what those save, `load` reads. A
+network that is neither is written under our own names, beside its sizes.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
+from typing import Any, TypeGuard
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -75,10 +78,12 @@ BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
 
 
 def save(model: nn.Module, folder: Path) -> None:
-    """Write `model.safetensors` and `config.json` into a folder, made if it is not there."""
-    if not isinstance(model, Decoder):
-        raise TypeError(f"{type(model).__name__} has no Hugging Face names")
+    """Write `model.safetensors` and `config.json`, or `shape.json`, into a folder, made if it is not there."""
     folder.mkdir(parents=True, exist_ok=True)
+    if not is_public(model):
+        save_file(_contiguous(model.state_dict()), folder / "model.safetensors", metadata={"format": "pt"})
+        (folder / "shape.json").write_text(json.dumps(_sizes(model), indent=2) + "\n")
+        return
     ours, theirs = model.state_dict(), dict[str, Tensor]()
     for name, names, transposed in _pairs(model.shape):
         tensor = ours[name].detach().t() if transposed else ours[name].detach()
@@ -86,6 +91,15 @@ def save(model: nn.Module, folder: Path) -> None:
         theirs |= {name: part.contiguous() for name, part in zip(names, tensor.split(sizes), strict=True)}
     save_file(theirs, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps(config(model.shape), indent=2) + "\n")
+
+
+def is_public(model: nn.Module) -> TypeGuard[Decoder]:
+    """Whether it is a GPT-2 or Llama as others know it: a method may have put other modules in place of some."""
+    if not isinstance(model, Decoder):
+        return False
+    with torch.device("meta"):
+        plain = build(model.shape)
+    return [type(module) for module in model.modules()] == [type(module) for module in plain.modules()]
 
 
 def load(folder: Path) -> Decoder:
@@ -117,6 +131,17 @@ def _pairs(shape: Shape) -> Iterator[tuple[str, tuple[str, ...], bool]]:
         for ours, theirs in INNER[shape.family].items():
             names = tuple(f"{PREFIX[shape.family]}.{i}.{name}" for name in theirs)
             yield f"layers.{i}.{ours}", names, ours in TRANSPOSED[shape.family]
+
+
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+
+
+def _sizes(model: nn.Module) -> dict[str, Any]:
+    """The shape of a network that has one, and the class of its modules."""
+    shape: Any = getattr(model, "shape", None)
+    sizes = asdict(shape) if is_dataclass(shape) and not isinstance(shape, type) else {}
+    return {**sizes, "modules": sorted({type(module).__name__ for module in model.modules()})}
 
 
 def _rows(shape: Shape, name: str) -> list[int] | None:

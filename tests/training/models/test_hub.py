@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel, GPT2Model, LlamaConfig, LlamaForCausalLM
 
@@ -13,7 +14,9 @@ from training.models import hub
 from training.models.build import build
 from training.models.config import config, shape_of
 from training.models.decoder import Decoder
+from training.models.encoder_decoder import ENCODER_DECODER_PRESETS
 from training.models.shape import PRESETS
+from training.models.t5 import T5
 
 THEIRS: dict[str, Any] = {"gpt2-nano": GPT2LMHeadModel, "llama-nano": LlamaForCausalLM}
 both = pytest.mark.parametrize("preset", THEIRS)
@@ -127,3 +130,22 @@ def test_weights_without_a_place_are_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config(PRESETS["llama-nano"])))
     with pytest.raises(ValueError, match=r"no place for: .*bias"):
         hub.load(tmp_path)
+
+
+def test_a_network_that_is_neither_keeps_our_names_and_says_its_sizes(tmp_path: Path) -> None:
+    model = T5(ENCODER_DECODER_PRESETS["t5-nano"])
+    hub.save(model, tmp_path)
+    saved = load_file(tmp_path / "model.safetensors")
+    assert saved.keys() == model.state_dict().keys()
+    assert all(torch.equal(weight, saved[name]) for name, weight in model.state_dict().items())
+    assert json.loads((tmp_path / "shape.json").read_text())["family"] == "t5"
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_a_decoder_with_other_modules_is_not_passed_off_as_a_public_one(tmp_path: Path) -> None:
+    model = lively("gpt2-nano")
+    assert hub.is_public(model)
+    model.norm = torch.nn.Identity()
+    hub.save(model, tmp_path)
+    assert not (tmp_path / "config.json").exists()
+    assert "Identity" in json.loads((tmp_path / "shape.json").read_text())["modules"]
