@@ -74,6 +74,7 @@ class Evaluations(Sequence[Evaluation]):
 
     def __init__(self, steps: Ints, tokens: Ints, executed: Floats, seconds: Floats, losses: Floats) -> None:
         self.steps, self.tokens, self.executed, self.seconds, self.losses = steps, tokens, executed, seconds, losses
+        self._curves: dict[tuple[str, float], Curve] = {}
 
     @classmethod
     def of(cls, rows: Sequence[Evaluation]) -> Evaluations:
@@ -83,6 +84,12 @@ class Evaluations(Sequence[Evaluation]):
         executed, seconds = (np.array([getattr(row, name) for row in rows], float) for name in ("executed", "seconds"))
         losses = np.array([np.nan if row.loss is None else row.loss for row in rows], float)
         return cls(steps, tokens, executed, seconds, losses)
+
+    def curve(self, cost: str, share: float = 1.0) -> Curve:
+        """Loss against a share of a column; made once, for it is asked for anew at every change of another run."""
+        if (cost, share) not in self._curves:
+            self._curves[cost, share] = Curve(share * getattr(self, cost).astype(float), self.losses)
+        return self._curves[cost, share]
 
     def __len__(self) -> int:
         return self.steps.size
@@ -146,8 +153,8 @@ class SeedRun:
             return None
         rows = Evaluations.of(self.evaluations)
         if unit is not Unit.EFFECTIVE:
-            return Curve(getattr(rows, unit.value).astype(float), rows.losses)
-        return None if self.density is None else Curve(self.density * rows.executed, rows.losses)
+            return rows.curve(unit.value)
+        return None if self.density is None else rows.curve(Unit.EXECUTED.value, self.density)
 
 
 def _training(line: Line) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from math import exp, isnan, log
 from typing import Literal
 
 import numpy as np
@@ -15,7 +17,7 @@ SHARES = (1.0, 0.85, 0.7, 0.5)
 """Target losses are the baseline's at these shares of its cost; the first is the headline, early ones are easy."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Curve:
     """Evaluations of one run: cumulative `costs`, ascending, and `losses`, NaN where an evaluation was not finite."""
 
@@ -26,9 +28,9 @@ class Curve:
     def of(cls, costs: Sequence[float], losses: Sequence[float | None]) -> Curve:
         return cls(np.asarray(costs, float), np.asarray([np.nan if loss is None else loss for loss in losses], float))
 
-    @property
+    @cached_property
     def best(self) -> Floats:
-        """Running minimum of the loss; NaN before the first finite evaluation."""
+        """Running minimum of the loss; NaN before the first finite evaluation. Every target loss is looked up in it."""
         return np.fmin.accumulate(self.losses) if self.losses.size else self.losses
 
 
@@ -66,25 +68,27 @@ def cost_to_reach(curve: Curve, target: float) -> Reach:
     """First crossing of the running minimum, linear in log cost between two evaluations, never extrapolated."""
     if not curve.costs.size:
         raise ValueError("a run without evaluations has no cost to reach a loss")
-    best = curve.best
-    there = np.flatnonzero(best <= target)
-    if not there.size:
-        return Reach(float(curve.costs[-1]), "missed")
-    i = int(there[0])
-    if i == 0 or np.isnan(best[i - 1]) or curve.costs[i - 1] <= 0:
-        return Reach(float(curve.costs[i]), "early")
+    costs, best = curve.costs, curve.best
+    i = best.size - int(best[::-1].searchsorted(target, "right"))  # backwards it ascends, NaN last
+    if i == best.size:
+        return Reach(float(costs[-1]), "missed")
+    if i == 0 or isnan(best[i - 1]) or costs[i - 1] <= 0:
+        return Reach(float(costs[i]), "early")
     share = (best[i - 1] - target) / (best[i - 1] - best[i])
-    before, after = np.log(curve.costs[i - 1 : i + 1])
-    return Reach(float(np.exp(before + share * (after - before))), "reached")
+    before, after = log(costs[i - 1]), log(costs[i])
+    return Reach(exp(before + share * (after - before)), "reached")
 
 
 def loss_at(curve: Curve, cost: float) -> float | None:
     """Running minimum at this cost, linear in log cost; None outside the evaluations."""
-    known = (curve.costs > 0) & ~np.isnan(curve.best)
-    costs, best = curve.costs[known], curve.best[known]
+    finite = int(curve.best[::-1].searchsorted(np.nan))
+    first = max(int(curve.costs.searchsorted(0.0, "right")), curve.best.size - finite)
+    costs, best = curve.costs[first:], curve.best[first:]
     if not costs.size or not costs[0] <= cost <= costs[-1] * (1 + 1e-9):
         return None
-    return float(np.interp(np.log(cost), np.log(costs), best))
+    after = int(costs.searchsorted(cost, "right"))
+    near = slice(after - 1, after + 1)
+    return float(np.interp(np.log(cost), np.log(costs[near]), best[near]))
 
 
 def targets(baseline: Sequence[Curve], shares: Sequence[float] = SHARES) -> tuple[Target, ...]:

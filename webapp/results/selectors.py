@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from django.db import connection
+from django.db.models import F
 
 from training.records import Purpose
 from webapp.experiments.models import Arm, Experiment
@@ -17,6 +19,8 @@ from webapp.runs.models import TERMINAL, CostLine, Point, Run, Score, Series, St
 
 VALIDATION = "val/loss"
 """The series that claims rest on; averages of the training loss never do."""
+POINT = np.dtype([("steps", ">i8"), ("tokens", ">i8"), ("executed", ">f8"), ("seconds", ">f8"), ("losses", ">f8")])
+"""A packed point."""
 
 
 SEEN: Recent[str, Comparison] = Recent(most=16)
@@ -44,7 +48,8 @@ def evaluated(experiment: Experiment) -> int:
 
 def _comparison(experiment: Experiment) -> Comparison:
     arms = list(Arm.objects.filter(experiment=experiment).order_by("-is_baseline", "id"))
-    runs = list(Run.objects.filter(arm__experiment=experiment).order_by("seed"))
+    shown = ("arm", "code", "seed", "state", "joules", "fence", "event_seq")
+    runs = list(Run.objects.filter(arm__experiment=experiment).order_by("seed").only(*shown))
     evaluations, lines = _evaluations(runs), _lines(experiment)
     by_arm: dict[int, list[SeedRun]] = defaultdict(list)
     for run in runs:
@@ -72,16 +77,17 @@ def _evaluations(runs: Iterable[Run]) -> dict[int, Evaluations]:
 def _read(runs: list[int]) -> dict[int, Evaluations]:
     """In the order they were made; steps run on over phases, which each count from 0.
 
-    PostgreSQL packs each column into bytes: a million points arrive in a second, as rows they take ten.
+    PostgreSQL packs each series into bytes: a million points arrive in a second, as rows they take ten.
     """
     phases: dict[int, list[Evaluations]] = defaultdict(list)
     with connection.cursor() as cursor:
         cursor.execute(statements.EVALUATIONS, {"runs": runs, "name": VALIDATION})
-        for run, *columns in cursor:
-            steps, tokens = (np.frombuffer(column, ">i8").astype(np.int64) for column in columns[:2])
-            executed, seconds, losses = (np.frombuffer(column, ">f8").astype(float) for column in columns[2:])
+        for run, packed in cursor:
+            points = np.frombuffer(packed, POINT).astype(POINT.newbyteorder("="))
+            points = points[np.argsort(points["steps"])]
             before = phases[run][-1].steps[-1] if phases[run] else 0
-            phases[run].append(Evaluations(before + steps, tokens, executed, seconds, losses))
+            columns = (points[name].copy() for name in ("tokens", "executed", "seconds", "losses"))
+            phases[run].append(Evaluations(before + points["steps"], *columns))
     return {run: _joined(parts) for run, parts in phases.items()}
 
 
@@ -92,31 +98,31 @@ def _joined(parts: list[Evaluations]) -> Evaluations:
 
 def _lines(experiment: Experiment) -> dict[int, tuple[Line, ...]]:
     found: dict[int, list[Line]] = defaultdict(list)
+    columns = ("run", "phase", "purpose", "executed", "effective", "wall_seconds", "tokens", "examples")
     rows = CostLine.objects.filter(run__arm__experiment=experiment).order_by("id")
-    for row in rows:
-        costs = (row.executed, row.effective, row.wall_seconds, row.tokens, row.examples)
-        found[row.run_id].append(Line(row.phase, Purpose(row.purpose), *costs))
+    for run, phase, purpose, *costs in rows.values_list(*columns):
+        found[run].append(Line(phase, Purpose(purpose), *costs))
     return {run: tuple(bill) for run, bill in found.items()}
 
 
-def _scores(experiment: Experiment) -> dict[int, list[Score]]:
-    """Scores of succeeded runs by arm."""
-    found: dict[int, list[Score]] = defaultdict(list)
-    rows = Score.objects.filter(run__arm__experiment=experiment, run__state=State.SUCCEEDED)
-    for row in rows.select_related("run").order_by("run__seed"):
-        found[row.run.arm_id].append(row)
+def _scores(experiment: Experiment) -> dict[int, list[Any]]:
+    """Scores of succeeded runs by arm, each with its run's seed."""
+    found: dict[int, list[Any]] = defaultdict(list)
+    rows = Score.objects.filter(run__arm__experiment=experiment, run__state=State.SUCCEEDED).order_by("run__seed")
+    for row in rows.annotate(arm=F("run__arm"), seed=F("run__seed")):
+        found[row.arm].append(row)
     return found
 
 
-def _tests(rows: Iterable[Score]) -> tuple[TestScore, ...]:
+def _tests(rows: Iterable[Any]) -> tuple[TestScore, ...]:
     """One entry per test; a version or a number of shots apart is another test."""
-    groups: dict[Test, list[Score]] = defaultdict(list)
+    groups: dict[Test, list[Any]] = defaultdict(list)
     for row in rows:
         groups[Test(row.task, row.metric, row.split, row.version, row.shots)].append(row)
     return tuple(
         TestScore(
             test,
-            {row.run.seed: row.value for row in group},
+            {row.seed: row.value for row in group},
             group[0].n,
             group[0].chance,
             group[0].higher_is_better,

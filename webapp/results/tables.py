@@ -189,11 +189,12 @@ class Costs(NamedTuple):
 def mean_lines(arm: ArmResult) -> dict[tuple[str, Purpose], Costs]:
     """By phase and purpose; a seed without a line spent nothing on it."""
     found: dict[tuple[str, Purpose], list[float]] = defaultdict(lambda: [0.0] * 5)
-    for run in arm.finished:
+    finished = arm.finished
+    for run in finished:
         for line in run.lines:
             sums = found[line.phase, line.purpose]
             for i, cost in enumerate((line.executed, line.effective, line.seconds, line.tokens, line.examples)):
-                sums[i] += cost / len(arm.finished)
+                sums[i] += cost / len(finished)
     return {key: Costs(*sums) for key, sums in found.items()}
 
 

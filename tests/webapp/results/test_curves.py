@@ -71,6 +71,26 @@ def test_a_loss_is_not_read_beyond_the_evaluations() -> None:
     assert loss_at(curve, 2000) is None
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_loss_is_looked_up_as_if_every_evaluation_were_read(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    costs = np.cumsum(rng.uniform(0, 10, 60)) - rng.uniform(0, 30)
+    losses = np.where(rng.random(60) < 0.2, np.nan, 3 + rng.normal(0, 0.2, 60) - 0.01 * np.arange(60))
+    losses[: seed % 5] = np.nan
+    curve = Curve(costs, losses)
+    for target in rng.uniform(1.8, 3.4, 50):
+        first = next((i for i in range(60) if losses[i] <= target), None)
+        reach = cost_to_reach(curve, target)
+        if first is None:
+            assert (reach.cost, reach.kind) == (costs[-1], "missed")
+        elif reach.kind == "early":
+            assert reach.cost == costs[first]
+            assert first == 0 or costs[first - 1] <= 0 or np.isnan(losses[:first]).all()
+        else:
+            assert costs[first - 1] <= reach.cost <= costs[first]
+            assert loss_at(curve, reach.cost) == pytest.approx(target)
+
+
 def test_every_baseline_seed_reaches_every_target() -> None:
     baseline = [power_law(1.0, floor=floor) for floor in (3.0, 3.01, 2.98)]
     grid = targets(baseline)

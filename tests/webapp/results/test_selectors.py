@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from pytest_django import DjangoAssertNumQueries
@@ -29,6 +30,13 @@ def test_planted_results_come_back_unchanged() -> None:
     for ours, theirs in zip(read.runs, truth.runs, strict=True):
         assert (ours.evaluations, ours.lines) == (theirs.evaluations, theirs.lines)
     assert read.scores == truth.scores
+
+
+def test_evaluations_come_in_the_order_of_their_steps_however_they_are_stored() -> None:
+    experiment = planted.experiment()
+    run = planted.run(1)
+    planted.store(experiment, planted.arm("Dense", [replace(run, evaluations=tuple(reversed(run.evaluations)))]))
+    assert comparison(experiment).arms[0].runs[0].evaluations == run.evaluations
 
 
 def test_the_baseline_comes_first() -> None:
