@@ -37,7 +37,10 @@ class Diverged(ArithmeticError):
 
 
 class Task(Protocol):
-    """Data, loss and judgement of one kind of problem."""
+    """Data, loss and judgement of one kind of problem.
+
+    One with several validation losses also has `validations(predict)`: each by its name, `loss` among them.
+    """
 
     size: int
     """Examples in the training part."""
@@ -231,7 +234,7 @@ class Lab:
             points += [self._point(loop, f"method/{name}", value) for name, value in loop.notes.items()]
         if (mark := math.floor(loop.progress * self.spec.eval_points)) > loop.evaluated:
             loop.evaluated = mark
-            points.append(self._point(loop, "val/loss", self._validate(loop)))
+            points += [self._point(loop, f"val/{name}", loss) for name, loss in self._validate(loop).items()]
         if points:
             self.sink.put(points, list(self.ledger.lines.values()), progress=loop.progress)
             if not math.isfinite(points[0].value):
@@ -239,16 +242,18 @@ class Lab:
         if time.monotonic() - self._saved_at >= self.checkpoint_seconds and loop.progress < 1.0:
             self._save(loop.phase, loop.state_dict(), step=loop.step)
 
-    def _validate(self, loop: Loop) -> float:
-        """Validation loss of the whole network: in evaluation mode nothing is sampled, masked or dropped."""
+    def _validate(self, loop: Loop) -> dict[str, float]:
+        """Validation losses of the whole network: in evaluation mode nothing is sampled, masked or dropped."""
         model = loop.learner.model
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)  # what is still running belongs to training, not to evaluation
         with self.clock.during(Segment.EVALUATING), self.ledger.spend(loop.phase, Purpose.EVAL, key="validation"):
             model.eval()
-            loss = self.task.validate(self.calling(model, loop.learner.precision))
+            predict = self.calling(model, loop.learner.precision)
+            several = getattr(self.task, "validations", None)
+            losses: dict[str, float] = several(predict) if several else {"loss": self.task.validate(predict)}
             model.train()
-        return loss
+        return losses
 
     def _point(self, loop: Loop, name: str, value: float) -> Point:
         flops, tokens, seconds = self.ledger.training

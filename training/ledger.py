@@ -36,12 +36,18 @@ class Ledger:
 
     @contextmanager
     def step(
-        self, phase: str, key: str, discount: Callable[[], float] = lambda: 1.0, part: str = "step"
+        self,
+        phase: str,
+        key: str,
+        discount: Callable[[], float] = lambda: 1.0,
+        part: str = "step",
+        purpose: Purpose = Purpose.TRAIN,
     ) -> Iterator[dict[str, float]]:
         """Book one training step, or its hooks; yields its FLOPs by purpose, filled when the block ends.
 
-        `key` names everything that the count depends on: the live part of the network and the batch's shape;
-        `discount` tells, once the step is done, which share of it ideal hardware would execute.
+        What is not named otherwise is for `purpose`. `key` names everything that the count depends on: the live part
+        of the network and the batch's shape; `discount` tells, once the step is done, which share of it ideal hardware
+        would execute.
         """
         key = f"{phase}|{key}" if part == "step" else f"{phase}|{part}|{key}"
         cost: dict[str, float] = {}
@@ -52,14 +58,14 @@ class Ledger:
                 self._live = counter, {}
                 yield cost
                 parts, self._live = self._live[1], None
-            parts[Purpose.TRAIN] = counter.get_total_flops() - sum(parts.values())
+            parts[purpose] = parts.get(purpose, 0.0) + counter.get_total_flops() - sum(parts.values())
             parts.pop(ELSEWHERE, None)
             self._measured[key] = parts
             self._list(phase, part, counter)
         cost.update(self._measured[key])
         share = discount()
-        for purpose, flops in cost.items():
-            line = self.line(phase, Purpose(purpose))
+        for booked, flops in cost.items():
+            line = self.line(phase, Purpose(booked))
             line.executed += flops
             line.effective += flops * share
 

@@ -89,7 +89,8 @@ class Learner:
 
     `signature` names the live part of the network, for the FLOP count. `discount` holds, by what would save them (its
     `density`, its `bits`), the shares of the executed FLOPs that ideal hardware would execute; their product makes the
-    effective FLOPs. State made inside a step function is lost at a resume unless it is declared in `carry`.
+    effective FLOPs. State made inside a step function is lost at a resume unless it is declared in `carry`. Steps are
+    booked as `purpose`: training, or the making of weights that the method takes as given (`source`).
     """
 
     model: nn.Module
@@ -103,6 +104,7 @@ class Learner:
     signature: Callable[[], object] = lambda: "whole"
     discount: dict[str, float] = field(default_factory=dict)
     carry: dict[str, Any] = field(default_factory=dict)
+    purpose: Purpose = Purpose.TRAIN
 
     def __post_init__(self) -> None:
         for group in self.optimizer.param_groups:
@@ -186,21 +188,23 @@ def advance(loop: Loop) -> None:
     index = learner.order.take(lab.batch_size)
     batch = lab.task.batch(index)
     if loop.hooks:
-        with lab.ledger.step(loop.phase, _key(learner, batch), part="before") as extra:
+        with lab.ledger.step(loop.phase, _key(learner, batch), part="before", purpose=learner.purpose) as extra:
             for hook in loop.hooks:
                 batch = hook.before_step(loop, batch)
         loop.flops += sum(extra.values())
     key = _key(learner, batch)
-    with lab.ledger.step(loop.phase, key, lambda: math.prod(learner.discount.values())) as cost:
+    with lab.ledger.step(
+        loop.phase, key, lambda: math.prod(learner.discount.values()), purpose=learner.purpose
+    ) as cost:
         loop.last_loss = learner.step(loop, batch)
     tokens = len(index) * lab.task.tokens_per_example
     loop.step, loop.flops, loop.tokens = loop.step + 1, loop.flops + sum(cost.values()), loop.tokens + tokens
     if loop.hooks:
-        with lab.ledger.step(loop.phase, key, part="after") as extra:
+        with lab.ledger.step(loop.phase, key, part="after", purpose=learner.purpose) as extra:
             for hook in loop.hooks:
                 hook.after_step(loop)
         loop.flops += sum(extra.values())
-    line = lab.ledger.line(loop.phase, Purpose.TRAIN)
+    line = lab.ledger.line(loop.phase, learner.purpose)
     line.examples, line.tokens = line.examples + len(index), line.tokens + tokens
     line.wall_seconds += time.perf_counter() - start - (lab.ledger.apart - apart)
 

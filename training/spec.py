@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -22,6 +23,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from training import catalog
 from training.composition import disagreements, product
+from training.data.names import DOMAIN
 from training.knobs import Knobs, Strict
 from training.models.shape import Savings, savings
 
@@ -44,6 +46,17 @@ class DataSpec(Strict):
     augment: Literal["none", "flip", "flip-crop"] = Field(
         "none", title="Augmentation", description="flips left and right; crops after padding by 4 pixels"
     )
+
+    @field_validator("domain")
+    @classmethod
+    def _another_text(cls, domain: str | None, info: ValidationInfo) -> str | None:
+        if domain is None:
+            return domain
+        if not re.fullmatch(DOMAIN, domain):
+            raise ValueError(f"{domain!r} names no text; use sotu, python-stdlib, wikitext-2, text:<name> or hf:<id>")
+        if domain == info.data.get("source"):
+            raise ValueError("the same text twice; a mixture is of two")
+        return domain
 
 
 class ModelSpec(Strict):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from training import assembly, catalog
-from training.data import sotu
+from training.data import sotu, stdlib
 from training.data.prepare import prepare
 from training.knobs import Knobs
 from training.lab import Cancelled, Lab
@@ -22,6 +22,7 @@ CPU = torch.device("cpu")
 TEXT = {"source": "text:addresses.txt", "vocab_size": 512, "context": 32}
 SMALLEST: dict[str, dict[str, Any]] = {
     "language_modelling": {"data": TEXT, "model": {"preset": "gpt2-nano"}},
+    "text_mixture": {"data": {**TEXT, "domain": "text:modules.txt"}, "model": {"preset": "gpt2-nano"}},
     "span_corruption": {"data": TEXT, "model": {"preset": "t5-nano"}},
     "image_classification": {"data": {"source": "digits"}, "model": {"preset": "resnet8"}},
 }
@@ -127,6 +128,7 @@ def make_workbench(home: Path) -> Workbench:
     (home / "data").mkdir()
     texts = [address.text for address in sotu.addresses()[:24]]
     (home / "data" / "addresses.txt").write_text("\n\n".join(texts)[:400_000])
+    (home / "data" / "modules.txt").write_text("\n\n".join(stdlib.read().test)[:200_000])
     return Workbench(home)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,27 +29,34 @@ def prepare(
     `blob` is the uploaded file behind `dataset:<code>`. DataError names the field and what to do.
     """
     cache = cache_root / "corpora"
-    cache.mkdir(parents=True, exist_ok=True)
-    with locked(cache / f"{hashlib.sha256(data.source.encode()).hexdigest()[:16]}.lock"):
-        texts = sources.read(data.source, cache=cache, data_root=data_root, blob=blob, progress=progress)
-    if not any(document.strip() for document in texts.train):
-        raise DataError("data.source", "the text is empty; give a source with text in it")
-    key = hashlib.sha256(f"{FORMAT} {data.vocab_size} {texts.digest()}".encode()).hexdigest()[:32]
-    corpus = Corpus(built(cache / key, partial(_fill, texts, data.vocab_size, progress)))
-    _long_enough(corpus, data.context)
+    found = texts(data.source, cache=cache, data_root=data_root, blob=blob, progress=progress)
+    key = hashlib.sha256(f"{FORMAT} {data.vocab_size} {found.digest()}".encode()).hexdigest()[:32]
+    corpus = Corpus(built(cache / key, partial(fill, found, found.train, data.vocab_size, progress)))
+    long_enough(corpus, data.context)
     return corpus
 
 
-def _fill(texts: Texts, vocab_size: int, progress: Progress, folder: Path) -> None:
+def texts(source: str, *, cache: Path, data_root: Path, blob: Path | None, progress: Progress) -> Texts:
+    """The documents of a source, of which there are some to train on."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with locked(cache / f"{hashlib.sha256(source.encode()).hexdigest()[:16]}.lock"):
+        found = sources.read(source, cache=cache, data_root=data_root, blob=blob, progress=progress)
+    if not any(document.strip() for document in found.train):
+        raise DataError("data.source", "the text is empty; give a source with text in it")
+    return found
+
+
+def fill(texts: Texts, learnt_from: Sequence[str], vocab_size: int, progress: Progress, folder: Path) -> None:
+    """Tokenise every part of a text with a tokenizer trained on these documents, its own or more."""
     progress("Training the tokenizer", 0.0)
-    tokenizer = tokens.train(texts.train, vocab_size)
+    tokenizer = tokens.train(learnt_from, vocab_size)
     (folder / "tokenizer.json").write_text(tokenizer.to_str())
     for name, documents in texts.parts().items():
         encoded = tokens.encode(tokenizer, documents, partial(progress, f"Tokenising the {name} part"))
         (folder / f"{name}.bin").write_bytes(encoded.tobytes())
 
 
-def _long_enough(corpus: Corpus, context: int) -> None:
+def long_enough(corpus: Corpus, context: int) -> None:
     """Training and validation each need one sequence and the token after it."""
     needed = context + 1
     if (train := len(corpus.tokens("train"))) < needed:

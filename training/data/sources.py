@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from training.data import hub, sotu, wikitext
+from training.data import hub, sotu, stdlib, wikitext
 from training.data.check import DataError
 from training.data.folder import found, text
 from training.data.progress import Progress
@@ -16,6 +16,8 @@ def read(source: str, *, cache: Path, data_root: Path, blob: Path | None, progre
     kind, _, name = source.partition(":")
     if source == "sotu":
         return shipped()
+    if source == "python-stdlib":
+        return stdlib.read()
     if source == "wikitext-2":
         return wikitext.read(cache, progress)
     if kind == "text":
@@ -26,7 +28,7 @@ def read(source: str, *, cache: Path, data_root: Path, blob: Path | None, progre
         if blob is None or not blob.exists():
             raise DataError("data.source", f"the uploaded dataset {name} is not here any more; upload it again")
         return cut([text(blob)])
-    raise DataError("data.source", f"no source {source!r}; use sotu, wikitext-2, text:, dataset: or hf:")
+    raise DataError("data.source", f"no source {source!r}; use sotu, python-stdlib, wikitext-2, text:, dataset: or hf:")
 
 
 def shipped() -> Texts:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from training.catalog import TaskCard
-from training.data.names import SHIPPED, TEXT
+from training.data.names import SHIPPED, TEXT, TEXT_SOURCES
 from training.models.shape import PRESETS, Shape
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ CARD = TaskCard(
     title="Next-token prediction",
     unit="token",
     source=TEXT,
-    sources="use sotu, wikitext-2, text:<name in the data folder>, dataset:<uploaded> or hf:<owner/name>",
+    sources=TEXT_SOURCES,
     presets=PRESETS,
     shape=shape,
     length=lambda data: data.context,

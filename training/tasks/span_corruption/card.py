@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from training.catalog import TaskCard
-from training.data.names import SHIPPED, TEXT
+from training.data.names import SHIPPED, TEXT, TEXT_SOURCES
 from training.data.spans import lengths
 from training.models.encoder_decoder import ENCODER_DECODER_PRESETS, EncoderDecoderShape
 
@@ -31,7 +31,7 @@ CARD = TaskCard(
     title="Span corruption",
     unit="token",
     source=TEXT,
-    sources="use sotu, wikitext-2, text:<name in the data folder>, dataset:<uploaded> or hf:<owner/name>",
+    sources=TEXT_SOURCES,
     presets=ENCODER_DECODER_PRESETS,
     shape=shape,
     length=lambda data: data.context,
