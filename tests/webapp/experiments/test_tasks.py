@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.webapp.experiments.test_views import NEW, asked, edited, values_of
+from tests.webapp.experiments.filling import NEW, asked, edited, values_of
 from tests.webapp.people import member
 from training import catalog
 from training.spec import RunSpec

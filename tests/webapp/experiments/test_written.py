@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from tests.webapp.experiments.test_views import NEW, asked, values_of, with_est
+from tests.webapp.experiments.filling import NEW, asked, values_of, with_est
 from tests.webapp.people import member
 from training.spec import RunSpec
 from webapp.experiments.models import Arm, Experiment
