@@ -111,8 +111,8 @@ def scatter(devices: dict[str, list[Held]]) -> dict[str, Any]:
     traces = [_points(place, name, of) for place, (name, of) in enumerate(timed.items(), start=1) if of]
     equal = {"type": "line", "x0": min(ends), "y0": min(ends), "x1": max(ends), "y1": max(ends)}
     layout = {
-        "xaxis": {"type": "log", "title": {"text": "forecast training time, s, log"}},
-        "yaxis": {"type": "log", "title": {"text": "actual training time, s, log"}},
+        "xaxis": {"type": "log", "dtick": "D2", "title": {"text": "forecast training time, s, log"}},
+        "yaxis": {"type": "log", "dtick": "D2", "title": {"text": "actual training time, s, log"}},
         "shapes": [equal | {"line": {"color": "--ink-2", "width": 1, "dash": "dash"}}],
         "hovermode": "closest",
     }

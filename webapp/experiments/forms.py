@@ -87,8 +87,8 @@ class ExperimentForm(forms.Form):
     stop_dominated = forms.BooleanField(
         required=False,
         label="Pause arms that cannot reach the frontier any more",
-        help_text="once another arm of at most their cost is all but sure to end at a lower loss; a paused run can be "
-        "resumed, but as long as it is paused there is no verdict on its arm",
+        help_text="as soon as an arm that costs no more is all but sure to end at a lower loss; paused runs can be "
+        "resumed, and until then nothing is said of their arm",
     )
     evals = forms.MultipleChoiceField(
         required=False,

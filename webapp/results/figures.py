@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,8 @@ from webapp.results.matching import problems, setting_differences
 from webapp.results.tables import Costs, mean_lines
 
 HATCHES = {Purpose.EVAL: "/", Purpose.REDONE: "x", Purpose.ADAPT: "."}
-LINE = 48
-"""Characters of a line inside a chart: what fits a narrow window."""
+ROW, FRAME = 30, 200
+"""Pixels of a bar with two lines of label, and of legend and axis around the bars."""
 OVERHEAD = "\\"
 """Hatch of counted work that is not plain training steps: grey printing must tell it too."""
 
@@ -59,7 +58,7 @@ def ledger_bars(comparison: Comparison, unit: Unit, *, absolute: bool = False) -
     """
     whole = None if absolute or not comparison.baseline else comparison.baseline.totals(_ledger_unit(unit))
     finished = [arm for arm in comparison.arms if arm.finished]
-    withheld = {arm.code: found for arm in finished if (found := _unshared(arm, comparison))} if whole else {}
+    withheld = unshared(comparison) if whole else {}
     bills = [(arm, mean_lines(arm)) for arm in finished if arm.code not in withheld]
     keys = list(dict.fromkeys(key for _, bill in bills for key in bill))
     keys.sort(key=lambda key: key[1] in OUTSIDE_TRAINING)
@@ -70,7 +69,7 @@ def ledger_bars(comparison: Comparison, unit: Unit, *, absolute: bool = False) -
         traces.append(_blank([arm for arm in finished if arm.code in withheld]))
     axis = "% of the baseline's training cost" if whole else _ledger_unit(unit).label
     level = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": 100, "x1": 100}
-    layout = {
+    layout: dict[str, Any] = {
         "barmode": "stack",
         "xaxis": {"title": {"text": axis}, "rangemode": "tozero"},
         "yaxis": {
@@ -80,8 +79,9 @@ def ledger_bars(comparison: Comparison, unit: Unit, *, absolute: bool = False) -
         "legend": {"traceorder": "normal"},
         "hovermode": "closest",
         "shapes": [{**level, "line": {"color": "--ink", "width": 1}}] if whole else [],
-        "annotations": [_why(arm, withheld[arm.code]) for arm in finished if arm.code in withheld],
+        "annotations": [_no_share(arm) for arm in finished if arm.code in withheld],
     }  # fmt: skip
+    layout["height"] = max(350, FRAME + ROW * len(layout["yaxis"]["categoryarray"]))
     totals = [(arm.label, arm.totals(Unit.EXECUTED)) for arm, _ in bills]
     told = [f"{label} {notation.quantity(mean.value, Unit.EXECUTED)}" for label, mean in totals if mean]
     told += [f"{arm.label}: share withheld, {withheld[arm.code]}" for arm in finished if arm.code in withheld]
@@ -89,11 +89,15 @@ def ledger_bars(comparison: Comparison, unit: Unit, *, absolute: bool = False) -
     return Figure({"data": traces, "layout": layout}, summary)
 
 
-def _unshared(arm: ArmResult, comparison: Comparison) -> str:
-    """Why this arm's cost is no share of the baseline's: they are no match. A reference claims nothing by its own."""
-    if arm.is_baseline or (arm.is_dense and not setting_differences(arm.spec, comparison.arms[0].spec)):
-        return ""
-    return "; ".join(problems(arm, comparison.baseline))
+def unshared(comparison: Comparison) -> dict[str, str]:
+    """Why an arm's cost is no share of the baseline's, by code: they are no match. A reference claims nothing."""
+    methods = [arm for arm in comparison.rivals if arm.finished and not _is_reference(arm, comparison.baseline)]
+    found = {arm.code: "; ".join(problems(arm, comparison.baseline)) for arm in methods}
+    return {code: reason for code, reason in found.items() if reason}
+
+
+def _is_reference(arm: ArmResult, baseline: ArmResult | None) -> bool:
+    return arm.is_dense and baseline is not None and not setting_differences(arm.spec, baseline.spec)
 
 
 def _named(arm: ArmResult, unit: Unit, withheld: Mapping[str, str]) -> list[str]:
@@ -107,10 +111,9 @@ def _blank(arms: list[ArmResult]) -> dict[str, Any]:
             "hoverinfo": "skip", "showlegend": False}  # fmt: skip
 
 
-def _why(arm: ArmResult, reason: str) -> dict[str, Any]:
-    text = "<br>".join(escape(line) for line in wrap(f"share withheld, unmatched: {reason}", LINE))
-    where = {"xref": "paper", "x": 0.01, "xanchor": "left", "y": escape(arm.label), "align": "left"}
-    return {**where, "text": text, "showarrow": False, "font": {"size": 11, "color": "--ink-2"}}
+def _no_share(arm: ArmResult) -> dict[str, Any]:
+    where = {"xref": "paper", "x": 0.01, "xanchor": "left", "y": escape(arm.label), "bgcolor": "--card"}
+    return {**where, "text": "withheld, unmatched", "showarrow": False, "font": {"size": 11, "color": "--ink-2"}}
 
 
 def _formula(arms: list[ArmResult], whole: float | None) -> dict[str, Any]:
@@ -178,7 +181,7 @@ def _segment(
 
 
 def cost_ticks(unit: Unit) -> dict[str, Any]:
-    return {"exponentformat": "SI"} if unit is not Unit.SECONDS else {"ticksuffix": " s"}
+    return {"nticks": 6, **({"exponentformat": "SI"} if unit is not Unit.SECONDS else {"ticksuffix": " s"})}
 
 
 def plain(values: Floats) -> list[float | None]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from webapp.results import notation
+from webapp.results import labels, notation
 from webapp.results.figures import Figure, cost_ticks, plain
 from webapp.results.frontier import Frontier, Position, Standing
 from webapp.results.statistics import Estimate
@@ -23,8 +23,9 @@ ROOM = 0.12
 def chart(found: Frontier) -> Figure:
     """One labelled point per arm with both intervals; the front as a step line; dotted: tied with the front."""
     traces = [*_front(found), *_ties(found)]
-    traces += [_point(position, place, found) for place, position in enumerate(found.positions)]
     costs = [position.cost.value for position in found.positions if position.cost.value]
+    sides = labels.sides(_shares(found), [position.arm.label for position in found.positions])
+    traces += [_point(position, side, found) for position, side in zip(found.positions, sides, strict=True)]
     layout = {
         "xaxis": {
             "type": "log",
@@ -76,7 +77,7 @@ def in_numbers(found: Frontier) -> Table:
     return Table("Quality against total cost", headings, tuple(rows))
 
 
-def _point(position: Position, place: int, found: Frontier) -> dict[str, Any]:
+def _point(position: Position, side: str, found: Frontier) -> dict[str, Any]:
     scale = 100 if found.quality.percent else 1
     label = escape(position.arm.label)
     dominated = position.standing is Standing.DOMINATED
@@ -94,16 +95,29 @@ def _point(position: Position, place: int, found: Frontier) -> dict[str, Any]:
         "text": [label],
         "hovertext": [f"{hover}<br>{escape(_verdict(position, found))}"],
         "hoverinfo": "text",
-        "textposition": f"{'bottom' if place % 2 else 'top'} {'left' if _dear(position, found) else 'right'}",
+        "textposition": side,
         "opacity": FADED if dominated else 1.0,
         "cliponaxis": False,
     }
 
 
-def _dear(position: Position, found: Frontier) -> bool:
-    """Whether it lies in the right half, where a label has to go left."""
-    ends = found.positions[0].cost.value or 1.0, found.positions[-1].cost.value or 1.0
-    return (position.cost.value or 0.0) ** 2 > ends[0] * ends[1]
+def _shares(found: Frontier) -> list[tuple[float, float]]:
+    """Where the points lie, in shares of the plot: costs as the axis has them, qualities over all intervals."""
+    costs = np.log10([position.cost.value or 1.0 for position in found.positions])
+    qualities = np.array([position.quality.value or 0.0 for position in found.positions])
+    spans = [position.quality.interval for position in found.positions if position.quality.interval]
+    ends = [*qualities, *(end for span in spans for end in (span.low, span.high))]
+    if not qualities.size:
+        return []
+    room = _room(costs.min(), costs.max())
+    xs = (costs - costs.min() + room) / (costs.max() - costs.min() + 2 * room)
+    ys = (qualities - min(ends)) / ((max(ends) - min(ends)) or 1.0)
+    return list(zip(xs.tolist(), ys.tolist(), strict=True))
+
+
+def _room(low: float, high: float) -> float:
+    """Decades left free on either side."""
+    return max(ROOM * (high - low), 0.08)
 
 
 def _bars(axis: str, estimate: Estimate, scale: float) -> dict[str, Any]:
@@ -145,7 +159,7 @@ def _range(costs: Sequence[float]) -> dict[str, Any]:
     if not costs:
         return {}
     low, high = np.log10(min(costs)), np.log10(max(costs))
-    room = max(ROOM * (high - low), 0.08)
+    room = _room(low, high)
     return {"range": plain(np.array([low - room, high + room]))}
 
 

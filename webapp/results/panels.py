@@ -155,6 +155,9 @@ def _ledger(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> lis
         "Formula beside executed and effective. Training first, then what is not counted, redone work too. "
         "Hatched: all but plain training steps. Effective = executed × density × bits ÷ base bits; wall is measured."
     )
+    if ask.scale is Scale.PERCENT and (why := figures.unshared(comparison)):
+        told = "; ".join(f"{arm.label}, {why[arm.code]}" for arm in comparison.arms if arm.code in why)
+        note += f" No share of a baseline that is no match: {told}."
     bars, clock = FIGURES["ledger"](comparison, ask), FIGURES["wall"](comparison, ask)
     kept, free = ledger.uncounted(comparison, free=False), ledger.uncounted(comparison, free=True)
     return [

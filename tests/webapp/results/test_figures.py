@@ -89,8 +89,14 @@ def test_an_unmatched_arm_shows_no_share_of_a_baseline_but_why() -> None:
     assert [(name, x) for name, x in drawn if name.startswith("Other")] == [("Other", 0)]
     (note,) = figure.figure["layout"]["annotations"]
     assert note["y"] == "Other"
-    assert note["text"].replace("<br>", " ") == "share withheld, unmatched: the batch size is not the same in both arms"
-    assert "Other: share withheld" in figure.summary
+    assert note["text"] == "withheld, unmatched"
+    assert "Other: share withheld, the batch size is not the same in both arms" in figure.summary
+
+
+def test_a_chart_of_many_bars_is_higher() -> None:
+    few, many = compared(), planted.comparison(*(compared().arms[0] for _ in range(8)))
+    heights = [ledger_bars(found, Unit.EXECUTED).figure["layout"]["height"] for found in (few, many)]
+    assert heights[1] - heights[0] == pytest.approx(30 * 3 * (8 - 2), rel=0.2)
 
 
 def test_an_unmatched_arm_has_its_own_cost_in_its_unit() -> None:

@@ -53,7 +53,7 @@ def signed(share: float) -> str:
 @register.filter
 def count(value: int) -> str:
     """`2700000` as `2.70 M`."""
-    return notation.si(value, "")
+    return notation.si(value, "") if value >= 1000 else str(value)
 
 
 @register.filter
