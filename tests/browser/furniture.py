@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import timedelta
 
 from django.contrib.auth.models import User
 from django.utils import timezone
@@ -15,13 +16,27 @@ from training.spec import Budget, RunSpec
 from webapp.datasets.models import Dataset
 from webapp.experiments import services
 from webapp.experiments.models import Experiment
-from webapp.results.comparison import Test, TestScore
+from webapp.results.comparison import Line, SeedRun, Test, TestScore
 from webapp.reviews import services as reviews
 from webapp.reviews.composing import draft
 from webapp.reviews.models import Report
 from webapp.runs import lifecycle, port
 from webapp.runs.models import CostLine, Point, Run, Series, Worker
 from webapp.teams.models import Project
+
+VIEWS = {
+    "curves": "",
+    "savings": "",
+    "savings-early": "&goal=50&unit=seconds",
+    "frontier": "",
+    "frontier-sunk": "&sources=sunk&overheads=without",
+    "ledger": "",
+    "ledger-absolute": "&scale=absolute&sources=sunk",
+    "evaluation": "",
+    "evaluation-sorted": "&sort=-mean of accuracies",
+    "configuration": "",
+}
+"""Views of the judged experiment: the tab, and what else its address says."""
 
 
 def pages() -> dict[str, str]:
@@ -39,13 +54,13 @@ def pages() -> dict[str, str]:
         "archived": "/experiments/?archived=1",
         "new": f"/experiments/new/?clone={experiment.code}",
         "compare": f"/experiments/{experiment.code}/",
-        "savings": f"/experiments/{judged.code}/?tab=savings",
-        "evaluation": f"/experiments/{judged.code}/?tab=evaluation",
+        **{view: f"/experiments/{judged.code}/?tab={view.partition('-')[0]}{rest}" for view, rest in VIEWS.items()},
         "report": f"/reports/{_report(user, experiment).code}/",
         "reports": "/reports/",
         "queue": "/queue/",
         "calibration": "/calibration/",
         "run": f"/runs/{running.code}/",
+        "run-ended": f"/runs/{Run.objects.filter(arm__experiment=judged)[0].code}/?scale=percent",
         "methods": "/methods/",
         "method": "/methods/est/",
         "records": "/records/",
@@ -82,9 +97,49 @@ def _judged(project: Project) -> Experiment:
     ways = {"EST, half": (0.9, 0.8), "EST, scattered": (0.95, 0.93), "EST, cheap": (0.7, 1.0), "EST, other": (0.9, 0.8)}
     for index, ((label, (share, lag)), spec) in enumerate(zip(ways.items(), specs, strict=True), start=1):
         runs = [planted.run(seed, share=share, lag=lag * (1 + 0.08 * index * (seed % 3 - 1))) for seed in seeds]
-        result = planted.arm(label, runs, index=index, spec=spec)
+        inherited = [_inheriting(run) for run in runs] if label == "EST, cheap" else runs
+        result = planted.arm(label, inherited, index=index, spec=spec)
         planted.store(experiment, replace(result, scores=(_score("cloze", index), _score("choice", index))))
+    for run in Run.objects.filter(arm__experiment=experiment).select_related("arm"):
+        _account(run)
     return experiment
+
+
+def _inheriting(run: SeedRun) -> SeedRun:
+    """The same from weights that had cost something."""
+    source = Line("teacher", Purpose.SOURCE, 4e10, 4e10, 4.0, 0)
+    points = tuple(replace(at, executed=at.executed + 4e10, seconds=at.seconds + 4.0) for at in run.evaluations)
+    return replace(run, evaluations=points, lines=(*run.lines, source))
+
+
+def _account(run: Run) -> None:
+    """One attempt with its log, clock and uncounted operators; the runs of two arms were interrupted."""
+    seconds = {
+        "starting": 2.5,
+        "preparing": 1.0,
+        "training": 55.0,
+        "evaluating": 3.0,
+        "checkpointing": 0.8,
+        "scoring": 4.0,
+    }
+    kinds = {"aten._softmax": "other", "aten.gelu": "elementwise", "aten.view": "free", "aten._grouped_mm": "product"}
+    told = [
+        {"phase": "train", "part": "step", "operator": name, "kind": kind, "calls": 12, "elements": 98304}
+        for name, kind in kinds.items()
+    ]
+    body = {"clock": seconds, "signatures": {"train": 3}, "uncounted": told}
+    now = timezone.now()
+    run.attempts.create(
+        n=1, fence=1, worker="cpu-0@lab", body=body, started_at=now - timedelta(seconds=67), ended_at=now
+    )
+    log = run.attempts.get().log
+    log.parent.mkdir(parents=True)
+    log.write_text("attempt 1, resumes from the start\nstep 600 loss 3.39\n")
+    Run.objects.filter(pk=run.pk).update(
+        attempt=1, event_seq=20, step=600, progress=1.0, phase="train", executed_flops=6e11, effective_flops=6e11
+    )
+    if run.arm.label in ("Dense", "EST, half"):
+        run.costs.create(phase="train", purpose=Purpose.REDONE, executed=2e10, effective=2e10, wall_seconds=2.0)
 
 
 def _score(task: str, index: int) -> TestScore:
