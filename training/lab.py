@@ -111,6 +111,8 @@ class Lab:
         self.budget = Until(spec.budget.steps, spec.budget.flops, spec.budget.tokens)
         self.ledger, self.clock = Ledger(), clock or Clock()
         self.parts: Sequence[Part] = ()
+        self.hooks: Sequence[Hook] = ()
+        """Of the last phase: what a part's `finish` may have to know of it."""
         self.log_every = max(1, spec.steps() // 400)
         self.checkpoint_seconds, self._saved_at = checkpoint_seconds, time.monotonic()
         self._names: set[str] = set()
@@ -145,6 +147,7 @@ class Lab:
             until = part.until(until)
         for part in self.parts:
             hooks = [*hooks, *part.attach(self, phase, learner, until)]
+        self.hooks = hooks
         loop = Loop(self, phase, learner, until, hooks)
         reseed(self.seed, phase)
         for hook in loop.hooks:
