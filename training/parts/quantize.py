@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-FULL = 32
+from training.parts.bits import is_full
+
 SMALLEST_STEP = 1e-8
 
 
@@ -23,11 +24,6 @@ class Extent(NamedTuple):
 
     low: Tensor
     span: Tensor
-
-
-def is_full(bits: int) -> bool:
-    """Whether so many bits mean no rounding."""
-    return not 0 < bits < FULL
 
 
 def of_batch(x: Tensor, *, clip: bool = False) -> Extent:

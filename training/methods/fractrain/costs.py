@@ -1,0 +1,35 @@
+"""Closed forms of what the simulation executes, and of what the chosen options would cost. Torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from training.models.images import ImageShape
+from training.parts.bits import Bits
+
+POOLED, EMBEDDED, REMEMBERED = 32, 16, 16
+"""Sizes of a gate: of its hidden layer, of what the LSTM reads, of what the LSTM remembers."""
+
+
+def widths(shape: ImageShape) -> tuple[int, ...]:
+    """Channels at the input of each block: what its gate reads."""
+    return tuple(block.inputs for block in shape.blocks)
+
+
+def gate_train_flops(shape: ImageShape, options: int) -> float:
+    """Training FLOPs per image of all gates: an embedding, a step of the LSTM and a choice for each block."""
+    embeddings = sum(width * POOLED + POOLED * EMBEDDED for width in widths(shape))
+    each = 4 * REMEMBERED * (EMBEDDED + REMEMBERED) + REMEMBERED * options
+    memory = 4 * REMEMBERED * REMEMBERED
+    return 6.0 * (embeddings + len(shape.blocks) * each) - 2.0 * memory
+
+
+def dynamic_train_flops(shape: ImageShape, options: int) -> float:
+    """Training FLOPs per image as simulated: each block once per option, stem and head once, and the gates."""
+    blocks = sum(block.train_flops for block in shape.blocks)
+    return shape.train_flops() + (options - 1.0) * blocks + gate_train_flops(shape, options)
+
+
+def least_percent(options: Sequence[Bits]) -> float:
+    """The cheapest choice for every block: no target below it can be reached."""
+    return 100 * min(option.step for option in options)
