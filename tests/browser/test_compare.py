@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from tests.browser.visitor import Visitor
 
 COUNT = """
@@ -21,8 +25,21 @@ document.getElementById("figure-curves").remove();
 """
 
 
-def _compared() -> str:
-    """Path of a compare page with a matched arm."""
+SCROLLED = """
+(() => {
+  const region = document.querySelector("[aria-label='Every arm at a glance']");
+  region.scrollIntoView();
+  region.scrollLeft = region.scrollWidth;
+  const name = region.querySelector("tbody td"), box = name.getBoundingClientRect();
+  const seen = document.elementFromPoint(box.left + 3, box.top + box.height / 2);
+  return region.scrollLeft > 0 && name.contains(seen) && box.width < 0.6 * region.clientWidth;
+})()
+"""
+"""Whether the first arm's name is still on top at the far end of the table, and leaves room beside it."""
+
+
+def _compared(tests: int = 1) -> str:
+    """Path of a compare page with a matched arm, scored on so many tests."""
     from django.contrib.auth.models import User
 
     from tests.webapp.results import planted
@@ -31,7 +48,11 @@ def _compared() -> str:
     experiment = planted.experiment(user=User.objects.get(username="ada"))
     planted.store(experiment, planted.arm("Dense", [planted.run(seed) for seed in (1, 2, 3)]))
     runs = [planted.run(seed, share=0.9, lag=0.8) for seed in (1, 2, 3)]
-    planted.store(experiment, planted.arm("EST", runs, index=1, spec=RunSpec(methods=("est",))))
+    arm = planted.arm("EST", runs, index=1, spec=RunSpec(methods=("est",)))
+    scores = [
+        replace(score, test=replace(score.test, metric=f"acc{n or ''}")) for score in arm.scores for n in range(tests)
+    ]
+    planted.store(experiment, replace(arm, scores=tuple(scores)))
     return f"/experiments/{experiment.code}/"
 
 
@@ -52,3 +73,13 @@ def test_a_chart_that_goes_before_it_is_drawn_does_no_harm(visitor: Visitor) -> 
     visitor.page.click("#tab-savings")
     visitor.wait_until("document.querySelectorAll('#chart-forest .main-svg').length > 0")
     assert visitor.complaints == []
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_names_stay_in_view_while_a_wide_table_is_scrolled(visitor: Visitor, width: int) -> None:
+    path = _compared(tests=12)
+    visitor.sign_in()
+    visitor.look(path, scheme="light", width=width)
+    visitor.photograph(f"compare-wide-{width}")
+    assert visitor.page.evaluate(SCROLLED)
+    assert (visitor.overflow(), visitor.violations()) == (0, [])
