@@ -17,8 +17,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from training.models.build import build
+from training.models.classifier import Classifier
 from training.models.config import config, shape_of
 from training.models.decoder import Decoder
+from training.models.images import ImageShape
 from training.models.shape import Family, Shape
 
 Names = dict[str, tuple[str, ...]]
@@ -119,6 +121,24 @@ def load(folder: Path) -> Decoder:
         model.load_state_dict(ours)
     except RuntimeError as mismatch:
         raise ValueError(f"the weights do not fit config.json: {mismatch}") from mismatch
+    return model
+
+
+def load_classifier(folder: Path) -> Classifier:
+    """Read an image classifier that `save` wrote. ValueError if a method put other modules in it, or it is none."""
+    found: dict[str, Any] = json.loads((folder / "shape.json").read_text())
+    modules = found.pop("modules", None)
+    try:
+        sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+        model = build(ImageShape(**sizes))
+    except (TypeError, KeyError, ValueError) as fault:
+        raise ValueError(f"shape.json describes no image classifier: {fault}") from fault
+    if modules != _sizes(model)["modules"]:
+        raise ValueError(f"shape.json names other modules than a {model.shape.family} has: {modules}")
+    try:
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+    except RuntimeError as mismatch:
+        raise ValueError(f"the weights do not fit shape.json: {mismatch}") from mismatch
     return model
 
 
