@@ -42,7 +42,7 @@ def test_the_price_pushes_towards_the_target(mode: Any, expected: list[float]) -
 def chosen(knobs: FracTrainKnobs, choices: Sequence[Sequence[int]]) -> Chooser:
     """A chooser whose gates chose these options, by block and image."""
     model = build(SMALL)
-    chooser = Chooser(model, SMALL, knobs, simulation(model, Bits(0, 0, 0)))
+    chooser = Chooser(model, knobs, simulation(model, Bits(0, 0, 0)), batch_size=len(choices[0]))
     chooser.masks = [F.one_hot(torch.tensor(block), len(knobs.options)).float() for block in choices]
     return chooser
 
@@ -77,7 +77,7 @@ def test_a_block_is_what_the_chosen_option_makes_of_each_image() -> None:
     exact = model(images)
     for option, matches in ((1, True), (0, False)):
         context = simulation(model, Bits(0, 0, 0))
-        chooser = Chooser(model, SMALL, knobs, context)
+        chooser = Chooser(model, knobs, context, batch_size=6)
         bias = chooser.gates.choose.bias.detach()
         bias[option] += 100
         with context, chooser.installed():
@@ -120,3 +120,13 @@ def test_a_turning_point_raises_the_target(bench: Workbench) -> None:
 def test_gates_leave_the_weights_of_the_network_alone(bench: Workbench) -> None:
     done = trained(bench, FracTrainKnobs(mode="dfq"), steps=3)
     assert done.weights().keys() == bench.lab(bench.spec(task=IMAGES)).build().state_dict().keys()
+
+
+def test_cutting_a_batch_does_not_change_its_price() -> None:
+    knobs = FracTrainKnobs(mode="dfq", beta=0.5, target=1.0)
+    whole = chosen(knobs, [[0, 4], [1, 1]])
+    halves = [chosen(knobs, [[first], [1]]) for first in (0, 4)]
+    for half in halves:
+        half.batch_size = 2
+    prices = [float(half.penalty(torch.tensor(2.0), 1.0)) / len(halves) for half in halves]
+    assert sum(prices) == pytest.approx(float(whole.penalty(torch.tensor(2.0), 1.0)))

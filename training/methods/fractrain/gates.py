@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from training.methods.fractrain.card import FracTrainKnobs
 from training.methods.fractrain.costs import EMBEDDED, POOLED, REMEMBERED, widths
 from training.methods.fractrain.simulation import FP32, Simulation
-from training.models.images import ImageShape
+from training.models.classifier import Classifier
 
 State = tuple[Tensor, Tensor]
 
@@ -52,11 +52,11 @@ class Chooser:
     The network is not changed: hooks of its blocks are there inside the context only.
     """
 
-    def __init__(self, model: nn.Module, shape: ImageShape, knobs: FracTrainKnobs, simulation: Simulation) -> None:
-        self.blocks, self.knobs, self.simulation = _blocks(model), knobs, simulation
+    def __init__(self, model: Classifier, knobs: FracTrainKnobs, simulation: Simulation, *, batch_size: int) -> None:
+        self.blocks, self.knobs, self.simulation, self.batch_size = model.blocks, knobs, simulation, batch_size
         self.options = knobs.options
-        self.gates = Gates(widths(shape), len(self.options))
-        self.weights = [float(block.macs) if knobs.weighting == "macs" else 1.0 for block in shape.blocks]
+        self.gates = Gates(widths(model.shape), len(self.options))
+        self.weights = [float(block.macs) if knobs.weighting == "macs" else 1.0 for block in model.shape.blocks]
         self.masks: list[Tensor] = []
         self.state: State | None = None
 
@@ -83,9 +83,12 @@ class Chooser:
         return 100 * self.cost().detach().mean() / (3 * len(self.weights))
 
     def penalty(self, loss: Tensor, target: float) -> Tensor:
-        """The term that pushes the cost towards the target; its sign follows the last batch's cost."""
-        knobs, cost = self.knobs, self.cost()
-        price = knobs.beta * (cost.sum() if knobs.price_over == "sum" else cost.mean())
+        """The term that pushes the cost towards the target; its sign follows the last batch's cost.
+
+        The sum over a step's images is its batch size times the mean, so that micro-batches change nothing.
+        """
+        knobs = self.knobs
+        price = knobs.beta * self.cost().mean() * (self.batch_size if knobs.price_over == "sum" else 1)
         if knobs.price_cap:
             price = price * (loss.detach() / 10 / price.detach().clamp(min=1e-12)).clamp(max=1)
         return price * push(self.percent(), target, knobs)
@@ -124,9 +127,3 @@ def push(percent: Tensor, target: float, knobs: FracTrainKnobs) -> Tensor:
     for start, value in levels:
         way = torch.where(percent >= start, value, way)
     return way
-
-
-def _blocks(model: nn.Module) -> Sequence[nn.Module]:
-    blocks = getattr(model, "blocks", None)
-    assert isinstance(blocks, nn.ModuleList), "the card refuses networks other than image classifiers"
-    return list(blocks)

@@ -19,6 +19,7 @@ from training.methods.fractrain.costs import least_percent
 from training.methods.fractrain.gates import Chooser
 from training.methods.fractrain.indicator import Indicator
 from training.methods.fractrain.simulation import Bill, Simulation
+from training.models.classifier import Classifier
 from training.outcome import Outcome
 from training.seeds import reseed
 
@@ -32,7 +33,10 @@ class Fractional(Hook):
             model, exempt=[last_weight(model)], momentum=knobs.range_momentum, clip=knobs.clip,
             stochastic=knobs.stochastic,
         )  # fmt: skip
-        self.chooser = None if knobs.mode == "pfq" else Chooser(model, lab.spec.shape, knobs, self.simulation)
+        self.chooser: Chooser | None = None
+        if knobs.mode != "pfq":
+            assert isinstance(model, Classifier), "the card refuses gates on other networks"
+            self.chooser = Chooser(model, knobs, self.simulation, batch_size=lab.batch_size)
         self.indicator = Indicator(knobs.eps, knobs.alpha, knobs.window, knobs.most_turns)
         self.epoch = max(1, round(knobs.epoch * steps))
         self.losses = torch.zeros((), device=lab.device)
