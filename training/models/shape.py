@@ -181,6 +181,7 @@ def savings(shape: Architecture, context: int, flops_per_token: float) -> Saving
 PRESETS: dict[str, Shape] = {
     "gpt2-nano": gpt2(2, 64, 4, vocab=512, context=256),
     "gpt2-micro": gpt2(3, 96, 6, vocab=512, context=256),
+    "gpt2-slim": gpt2(4, 128, 4, vocab=2048, context=256),
     "gpt2-tiny": gpt2(6, 128, 8, vocab=2048, context=256),
     "gpt2-mini": gpt2(6, 256, 8, vocab=4096, context=512),
     "gpt2": gpt2(12, 768, 12),

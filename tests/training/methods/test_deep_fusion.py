@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from tests.training.workbench import Trained, Workbench
-from training import assembly
+from training import assembly, catalog
 from training.methods.deep_fusion.card import DeepFusionKnobs, narrowed, refuses, shape_of, shares, tree
 from training.methods.deep_fusion.method import totals
 from training.models.shape import PRESETS
 from training.records import Purpose
+from training.spec import RunSpec
 from training.tasks.language_modelling.task import LanguageModelling
 
 
@@ -145,3 +146,20 @@ def test_a_fused_network_trains_on_and_beats_its_start(bench: Workbench) -> None
     done = fusing(bench, steps=90)
     losses = [point.value for point in done.memory.points if point.name == "train/loss" and point.phase == "fused"]
     assert sum(losses[-5:]) / 5 < noted(done, "loss_at_fusion")
+
+
+def test_a_method_that_narrows_a_network_narrows_leaves_too(bench: Workbench) -> None:
+    alone = fusing(bench)
+    both = bench.train(bench.spec("deep_fusion", methods=["deep_fusion", "est"], budget={"steps": 30}, batch_size=8))
+    for phase in ("leaf-1", "leaf-2", "fused"):
+        whole, narrow = (done.lab.ledger.line(phase, Purpose.TRAIN).executed for done in (alone, both))
+        assert 0 < narrow < whole
+
+
+def test_the_reproduction_compares_at_equal_flops() -> None:
+    asked = catalog.card("deep_fusion").reproduction
+    assert asked is not None
+    arms = {arm.label: RunSpec.model_validate({**asked.spec, **arm.changes}) for arm in asked.arms if not arm.flops_of}
+    assert arms["Fusion"].train_flops() == pytest.approx(arms["Dense"].train_flops(), rel=0.02)
+    assert [arm.shape.width for arm in arms.values()] == [128] * 4
+    assert {arm.label: arm.flops_of for arm in asked.arms}["Dense, FLOPs of self-fusion"] == "Self-fusion"

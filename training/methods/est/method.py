@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from training.lab import Lab
 from training.loop import Batch, Hook, Learner, Loop, Until
 from training.methods.est.card import Active, EstKnobs, active, block_flops, pinned
+from training.models.decoder import Decoder
 from training.models.shape import Shape
 from training.models.surgery import Gate, gated, open_all, zero_gradients
 from training.seeds import derive
@@ -88,11 +89,13 @@ class Evolve(Hook):
     """Gives the layers the gates of a fresh subnetwork before every step; its micro-batches share them."""
 
     def __init__(self, model: nn.Module, knobs: EstKnobs, spec: RunSpec, *, seed: int, steps: int) -> None:
-        self.model, self.knobs, self.spec, self.seed, self.steps = model, knobs, spec, seed, steps
-        self.counts = active(knobs, spec.shape, 3)
+        self.model, self.knobs, self.seed, self.steps, self.context = model, knobs, seed, steps, spec.length
+        # a method that owns the phases may train networks of other sizes than the spec's
+        self.shape: Shape = model.shape if isinstance(model, Decoder) else spec.shape
+        self.counts = active(knobs, self.shape, 3)
 
     def before_step(self, loop: Loop, batch: Batch) -> Batch:
-        shape, stage, context = self.spec.shape, self.knobs.stage(loop.step, self.steps), self.spec.length
+        shape, stage, context = self.shape, self.knobs.stage(loop.step, self.steps), self.context
         gates = draw(self.knobs, shape, stage, seed=self.seed, step=loop.step, device=loop.lab.device)
         for layer, gate in zip(gated(self.model), gates, strict=True):
             layer.gate = gate
