@@ -197,7 +197,6 @@ REPRODUCTION = Reproduction(
         "data": {"context": 64},
         "model": {"preset": "gpt2-tiny"},
         "budget": {"steps": 480},
-        "optim": {"learning_rate": 1e-3, "warmup": 0.02},
         "eval_points": 24,
     },
     arms=(

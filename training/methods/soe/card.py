@@ -195,7 +195,7 @@ REPRODUCTION = Reproduction(
         "batch_size": 64,
         "evals": ["robust"],
     },
-    arms=(Variant("Dense"), *ENSEMBLES),
+    arms=(Variant("Dense"), *ENSEMBLES, Variant("Dense, equal FLOPs", flops_of="SoE")),
     judged="SoE",
     bars=(
         Bar(
