@@ -22,6 +22,7 @@ from training.models.build import build
 from training.models.images import IMAGE_PRESETS
 from training.models.shape import PRESETS
 from training.parts.bits import Bits
+from training.records import Purpose
 from training.spec import RunSpec
 
 IMAGES = "image_classification"
@@ -201,7 +202,7 @@ def test_the_last_stage_is_the_static_reference(bench: Workbench) -> None:
 
 def effective(done: Trained) -> float:
     """Share of the executed training FLOPs."""
-    line = done.lab.ledger.line("train", next(iter(done.lab.ledger.lines))[1])
+    line = done.lab.ledger.line("train", Purpose.TRAIN)
     return line.effective / line.executed
 
 

@@ -10,10 +10,12 @@ import torch.nn.functional as F
 from tests.training.methods.test_fractrain import IMAGES, QUICK, effective, last, simulation, trained
 from tests.training.workbench import Workbench
 from training.methods.fractrain.card import FracTrainKnobs, stages
+from training.methods.fractrain.costs import chosen_percent
 from training.methods.fractrain.gates import Chooser, one_hot, push
 from training.models.build import build
 from training.models.images import ImageShape
 from training.parts.bits import Bits
+from training.records import Purpose
 
 SMALL = ImageShape("resnet", (4, 8), (1, 1), side=8, channels=1)
 
@@ -130,3 +132,10 @@ def test_cutting_a_batch_does_not_change_its_price() -> None:
         half.batch_size = 2
     prices = [float(half.penalty(torch.tensor(2.0), 1.0)) / len(halves) for half in halves]
     assert sum(prices) == pytest.approx(float(whole.penalty(torch.tensor(2.0), 1.0)))
+
+
+def test_a_run_tells_what_its_gates_chose(bench: Workbench) -> None:
+    done = trained(bench, FracTrainKnobs(mode="dfq", option_bits="4 4", option_error_bits="6 6"), steps=3)
+    line, shape = done.lab.ledger.line("train", Purpose.TRAIN), done.lab.spec.shape
+    effective, executed = line.effective / line.tokens, line.executed / line.tokens
+    assert chosen_percent(shape, 2, effective=effective, executed=executed) == pytest.approx(100 * Bits(4, 4, 6).step)

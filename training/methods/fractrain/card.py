@@ -66,6 +66,7 @@ from pydantic import Field, model_validator
 from training.catalog import Card, Claim, Stage
 from training.knobs import Knobs
 from training.methods.fractrain.costs import dynamic_train_flops
+from training.methods.fractrain.reproduction import REPRODUCTION
 from training.parts.bits import Bits, width
 
 if TYPE_CHECKING:
@@ -247,4 +248,5 @@ CARD = Card(
         "static-8": FracTrainKnobs(bits="8", error_bits="8"),
     },
     presets_note="the first target of fractrain-cifar lies below its cheapest option; static-8 is the baseline to beat",
+    reproduction=REPRODUCTION,
 )

@@ -33,3 +33,12 @@ def dynamic_train_flops(shape: ImageShape, options: int) -> float:
 def least_percent(options: Sequence[Bits]) -> float:
     """The cheapest choice for every block: no target below it can be reached."""
     return 100 * min(option.step for option in options)
+
+
+def chosen_percent(shape: ImageShape, options: int, *, effective: float, executed: float) -> float:
+    """cp of a run of gates from its FLOPs per image: percent of 32-bit cost that its blocks took, weighted by products.
+
+    What effective FLOPs lack of the executed ones is what rounding would save: only blocks are rounded.
+    """
+    blocks = sum(block.train_flops for block in shape.blocks)
+    return 100 * (options - (executed - effective) / blocks)
