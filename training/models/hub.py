@@ -129,7 +129,7 @@ def load_classifier(folder: Path) -> Classifier:
     found: dict[str, Any] = json.loads((folder / "shape.json").read_text())
     modules = found.pop("modules", None)
     try:
-        sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+        sizes: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in found.items()}
         model = build(ImageShape(**sizes))
     except (TypeError, KeyError, ValueError) as fault:
         raise ValueError(f"shape.json describes no image classifier: {fault}") from fault
