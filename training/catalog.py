@@ -1,4 +1,4 @@
-"""Finds methods and tasks: every folder of `training.methods` and `training.tasks` with a `card.py`. Torch-free.
+"""Finds methods, tasks and studies: every folder of these packages with a `card.py`. Torch-free.
 
 Adding one edits no list.
 """
@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 import training.methods
+import training.studies
 import training.tasks
 from training.knobs import Knobs
 from training.models.shape import Architecture
@@ -123,6 +124,19 @@ class TaskCard:
     text: str = ""
 
 
+@dataclass(frozen=True)
+class StudyCard:
+    """A study as people meet it. Its module `study` has `ask`, `conclude` and `label`, all without torch."""
+
+    title: str
+    paper: str
+    knobs: type[Knobs]
+    base: Mapping[str, Any]
+    """The spec that its runs share, as a person may change it."""
+    name: str = ""
+    text: str = ""
+
+
 @cache
 def card(name: str) -> Card:
     """The card of a method; KeyError if there is no such folder."""
@@ -137,6 +151,25 @@ def task(name: str) -> TaskCard:
     module = _card_module(training.tasks, name)
     found: TaskCard = module.CARD
     return replace(found, name=name, text=module.__doc__ or "")
+
+
+@cache
+def study(name: str) -> StudyCard:
+    """The card of a study; KeyError if there is no such folder."""
+    module = _card_module(training.studies, name)
+    found: StudyCard = module.CARD
+    return replace(found, name=name, text=module.__doc__ or "")
+
+
+def studies() -> list[str]:
+    """Names of all studies, sorted."""
+    return sorted(_folders(training.studies))
+
+
+def load_study(name: str) -> ModuleType:
+    """A study's `study` module."""
+    study(name)
+    return importlib.import_module(f"training.studies.{name}.study")
 
 
 def names() -> list[str]:

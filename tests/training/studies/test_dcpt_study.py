@@ -1,0 +1,177 @@
+"""What the study asks for, and what it makes of histories: made from a known law, and of real small runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from tests.training.workbench import Workbench
+from training import catalog
+from training.models.shape import PRESETS
+from training.records import Purpose
+from training.spec import RunSpec
+from training.studies.dcpt import study
+from training.studies.dcpt.card import DcptKnobs
+from training.studies.dcpt.law import Law
+from training.study import Trace
+
+GENERAL = Law(E=1.2, A=0.02, B=0.012, C=0.6, alpha=0.35, beta=0.3, gamma=0.4, eta=0.6, epsilon=0.1)
+DOMAIN = GENERAL.model_copy(update={"E": 0.8, "C": 0.4})
+KNOBS = DcptKnobs()
+BASE = RunSpec.model_validate(catalog.study("dcpt").base)
+
+
+def trace(spec: RunSpec, place: int = 0, *, failure: str = "") -> Trace:
+    """A run of this spec whose losses are the laws', with 0.3 % of noise."""
+    rng, size, share = np.random.default_rng(place), study.size_of(spec.model.preset), study.share_of(spec)
+    before = float(GENERAL.loss(size, 3e-4, 0.6))
+    curves: dict[str, list[tuple[int, float]]] = {
+        "pretrain/val/general": [(600, before)],
+        "pretrain/val/domain": [(600, 4.0)],
+    }
+    for law, name, r in ((GENERAL, "general", 1 - share), (DOMAIN, "domain", share)):
+        steps = range(60, 601, 60)
+        loss = [float(law.loss(size, step * spec.tokens_per_step / 1e9, r)) for step in steps]
+        noisy = np.array(loss) * np.exp(0.003 * rng.standard_normal(len(loss)))
+        curves[f"continue/val/{name}"] = list(zip(steps, noisy.tolist(), strict=True))
+    costs = {"continue/train": 2.0, "pretrain/source": 1.0, "continue/eval": 0.5}
+    made = {"spec": spec, "curves": curves, "costs": costs, "seconds": 3.0}
+    return Trace.model_validate({"code": f"run{place}", "seed": 0, "failure": failure, **made})
+
+
+def history(specs: list[RunSpec]) -> tuple[Trace, ...]:
+    return tuple(trace(spec, place) for place, spec in enumerate(specs))
+
+
+@pytest.fixture(scope="module")
+def done() -> tuple[Trace, ...]:
+    """The grid and its check."""
+    grid = history(study.ask(KNOBS, BASE, ()))
+    return (*grid, *history(study.ask(KNOBS, BASE, grid)))
+
+
+def test_the_grid_is_every_network_at_every_share() -> None:
+    specs = study.ask(KNOBS, BASE, ())
+    assert [(spec.model.preset, study.share_of(spec)) for spec in specs] == [
+        (size, ratio) for size in KNOBS.sizes for ratio in KNOBS.ratios
+    ]
+    assert {spec.steps() for spec in specs} == {1200}
+    assert len({spec.digest() for spec in specs}) == 15
+    assert len({study.label(spec) for spec in specs}) == 15
+
+
+def test_only_what_is_missing_is_asked_for_and_a_failed_run_is_not_missing() -> None:
+    specs = study.ask(KNOBS, BASE, ())
+    known = (trace(specs[0]), trace(specs[1], failure="diverged"))
+    assert [spec.digest() for spec in study.ask(KNOBS, BASE, known)] == [spec.digest() for spec in specs[2:]]
+
+
+def test_a_whole_grid_asks_for_one_check_at_the_predicted_share_and_then_for_nothing(done: tuple[Trace, ...]) -> None:
+    extra = done[15:]
+    assert [one.spec.model.preset for one in extra] == ["gpt2-tiny"]
+    assert study.share_of(extra[0].spec) not in KNOBS.ratios
+    assert study.ask(KNOBS, BASE, done) == []
+    assert study.ask(KNOBS.model_copy(update={"check": False}), BASE, done[:15]) == []
+
+
+def test_a_finding_tells_the_laws_the_check_and_the_bill(done: tuple[Trace, ...]) -> None:
+    found = study.conclude(KNOBS, done)
+    assert study.FINDING.model_validate_json(found.model_dump_json()) == found
+    assert found.general
+    assert found.domain
+    assert (found.general.points, len(found.observations)) == (150, 150)
+    assert min(found.general.r2, found.domain.r2) > 0.99
+    assert [check.run for check in found.checks] == ["run0"]
+    assert found.checks[0].domain == pytest.approx(found.checks[0].domain_predicted, rel=0.01)
+    rise = found.checks[0].general / found.base(found.checks[0].size).general - 1
+    assert rise == pytest.approx(KNOBS.limit, abs=0.01)
+    assert found.costs.model_dump() == {"mixtures": 32.0, "bases": 16.0, "evaluations": 8.0, "seconds": 48.0}
+    assert found.missing == ""
+    assert found.failures == ()
+
+
+def test_both_losses_of_a_run_take_shares_that_add_up_to_one(done: tuple[Trace, ...]) -> None:
+    seen = study.observed(KNOBS, done)
+    general, domain = study.points(seen, "general"), study.points(seen, "domain")
+    assert general.ratio == pytest.approx(1 - domain.ratio, abs=0)
+    assert (general.size == domain.size).all()
+
+
+def test_failures_are_told_and_left_out(done: tuple[Trace, ...]) -> None:
+    broken = (*done[:14], trace(done[14].spec, 14, failure="diverged: the loss is nan"))
+    found = study.conclude(KNOBS, broken)
+    assert found.failures == (("run14", "diverged: the loss is nan"),)
+    assert found.general
+    assert found.general.points == 140
+    assert "1 of 15 runs did not succeed" in found.warnings[0]
+
+
+def test_too_little_is_said_not_fitted(done: tuple[Trace, ...]) -> None:
+    found = study.conclude(KNOBS, done[:5])
+    assert found.general is None
+    assert "50 points of 1 networks at 5 shares" in found.missing
+    assert study.conclude(KNOBS, ()).missing
+
+
+def test_size_counts_no_embeddings() -> None:
+    shape = PRESETS["gpt2-tiny"]
+    assert study.size_of("gpt2-tiny") * 1e9 == 6 * (12 * 128**2 + 13 * 128)
+    assert shape.parameters - study.size_of("gpt2-tiny") * 1e9 == (2048 + 256 + 2) * 128
+    assert [round(study.size_of(name) * 1e3, 1) for name in KNOBS.sizes] == [0.1, 0.3, 1.2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sizes": ("gpt2-nano", "nowhere")}, "no preset"),
+        ({"sizes": ("gpt2-nano", "llama-nano")}, "two families"),
+        ({"ratios": (0.0, 0.5, 1.5)}, "between 0 and 1"),
+        ({"ratios": (0.0, 0.5, 0.5)}, "named twice"),
+    ],
+)
+def test_a_grid_that_makes_no_law_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        DcptKnobs.model_validate(changes)
+
+
+def test_planning_loads_no_torch() -> None:
+    code = (
+        "import sys; from training import catalog; assert catalog.studies() == ['dcpt']; "
+        "catalog.load_study('dcpt'); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_card_is_complete() -> None:
+    card = catalog.study("dcpt")
+    assert card.paper.startswith("https://")
+    assert len(card.text) > 400
+    assert all(field.title and field.description for field in card.knobs.model_fields.values())
+
+
+def test_real_runs_become_a_finding(bench: Workbench) -> None:
+    """A grid of tiny runs: every row is there, what is read more is known better, and the bill is the ledger's."""
+    knobs = DcptKnobs(sizes=("gpt2-nano", "gpt2-micro"), ratios=(0.0, 0.5, 1.0), steps=60, base_steps=20, evaluations=4)
+    base = bench.spec(task="text_mixture", optim={"learning_rate": 3e-3, "warmup": 0.05})
+    traces, flops = [], 0.0
+    for spec in study.ask(knobs, base, ()):
+        run = bench.train(spec)
+        curves: dict[str, list[tuple[int, float]]] = {}
+        for point in run.memory.points:
+            curves.setdefault(f"{point.phase}/{point.name}", []).append((point.step, point.value))
+        costs = {f"{phase}/{purpose}": line.executed for (phase, purpose), line in run.lab.ledger.lines.items()}
+        flops += run.executed(Purpose.SOURCE)
+        made = {"code": spec.digest()[:8], "spec": spec, "seed": 0, "curves": curves, "costs": costs}
+        traces.append(Trace.model_validate(made))
+    found = study.conclude(knobs, tuple(traces))
+    assert found.missing == ""
+    assert len(found.observations) == 24
+    assert [base.preset for base in found.bases] == ["gpt2-nano", "gpt2-micro"]
+    assert found.costs.bases == pytest.approx(flops)
+    ends = {one.domain_share: one for one in found.observations if one.size == found.bases[0].size}
+    assert ends[1.0].domain < ends[0.5].domain < ends[0.0].domain
+    assert ends[0.0].general < ends[1.0].general

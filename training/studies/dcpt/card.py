@@ -1,0 +1,117 @@
+"""How the losses on a general text and on a domain depend on the mixture of both, from small runs.
+
+**What it does.** A grid of small runs: every network trains a base on the general text, then goes on with mixtures of
+that text and the domain's. To the loss on each text one law is fitted by network size N, tokens D and the share r that
+the text itself has in the mixture,
+
+    L(N, D, r) = E + A / N^alpha + B r^eta / D^beta + C / (r + epsilon)^gamma
+
+with nine positive parameters. Two fits, two shares: the general loss is that of the general text's share, the domain
+loss that of the domain's, and the two add up to one. The pair then answers three questions: which share is best while
+the general loss rises by less than a limit; how far to stretch scarce domain text with general text; which size is best
+for a budget of FLOPs.
+
+**N, D and losses.** N counts parameters outside of embeddings and head, everywhere in this study. D counts tokens of
+the mixture alone, not those of the base. Losses are in nats per token of one tokenizer trained on both texts.
+
+**How good it is.** Every fit is judged on what it was not shown: each size, each third of the steps and each share is
+left out once and predicted by a fit without it. The form does not promise that a loss falls with a larger share of its
+text, so this is checked at every measured point; where it fails the law is marked as violated. Akaike's criterion says
+whether nine parameters earn their keep beside the five of the form without a share. When the grid is done, one more run
+at the predicted best share of the largest network holds the prediction against a measurement; it is left out of the
+fit.
+
+**What it costs.** It saves the search for a share on a large network, and costs the grid of small ones; the page shows
+both, evaluations beside them, and the training of the bases apart: it is sunk where the base exists anyway.
+
+**What was read.** Que et al., "D-CPT Law", NeurIPS 2024 (arXiv 2406.01375): abstract and captions; its form, its nine
+parameters, its nine shares, L-BFGS, Huber loss and R2 through three third-party reading notes that agree. There is no
+official code. In the paper the fit has R2 0.9967 on the general and 0.9796 on the domain losses; leaving a share out,
+0.9964 and 0.9717.
+
+**What is inferred.** Huber's delta of 0.001 on logarithms of losses, and many random starts, are Chinchilla's. Whether
+the paper prints sums or means of its Huber losses is unknown, so ours are not comparable. The weak pull of exponents
+towards 1/2, worth three points, is ours: from two sizes alpha is not known otherwise. Whether the paper's N counts
+embeddings is not known. The paper lets exponents of its domains differ by a coefficient K;
+`training.studies.dcpt.domains` fits that form, and whether a large K means an easy domain is told in two ways, so the
+fit decides. Of the paper's ways to thin out evaluations none is used: all of them are fitted.
+
+**Pitfalls.** Points along one run share a rate that has not decayed: the rate is constant after its warm-up, and a
+final decay lowers all losses further. Beyond the measured sizes and tokens the law extrapolates. Single parameters are
+weakly known; predictions are what counts. Tokens beyond the length of a text repeat it. The paper has one family of
+networks.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from training.catalog import StudyCard
+from training.knobs import Knobs
+from training.models.shape import PRESETS
+
+
+class DcptKnobs(Knobs):
+    """The grid, and what to check at its end."""
+
+    sizes: tuple[str, ...] = Field(
+        ("gpt2-nano", "gpt2-micro", "gpt2-tiny"), min_length=2, max_length=6, title="Networks",
+        description="presets of one family; three tell how the loss falls with size",
+    )  # fmt: skip
+    ratios: tuple[float, ...] = Field(
+        (0.0, 0.25, 0.5, 0.75, 1.0), min_length=3, max_length=11, title="Domain shares",
+        description="of the mixture, from 0 to 1; the paper has nine: 0, 0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 0.9, 1",
+    )  # fmt: skip
+    steps: int = Field(600, ge=20, le=1_000_000, title="Steps of the mixture", description="of each run")
+    base_steps: int = Field(
+        600, ge=1, le=1_000_000, title="Steps of the base", description="on the general text, before the mixture"
+    )
+    evaluations: int = Field(
+        10, ge=4, le=100, title="Evaluations", description="of each mixture: the points that are fitted"
+    )
+    rate: Literal["constant", "decayed"] = Field(
+        "constant",
+        title="Rate",
+        description="of the mixture; decayed, points of a run are not ends of shorter ones",
+    )
+    limit: float = Field(
+        0.03, gt=0, le=10, title="Limit", description="how far the general loss may rise, as a share of what it was"
+    )
+    check: bool = Field(True, title="Check", description="train the predicted best share on the largest network too")
+
+    @field_validator("sizes")
+    @classmethod
+    def _known(cls, sizes: tuple[str, ...]) -> tuple[str, ...]:
+        for name in sizes:
+            if name not in PRESETS:
+                raise ValueError(f"no preset {name!r}; there are {', '.join(PRESETS)}")
+        if len({PRESETS[name].family for name in sizes}) > 1:
+            raise ValueError("networks of two families; a law is of one")
+        if len(set(sizes)) != len(sizes):
+            raise ValueError("a network is named twice")
+        return sizes
+
+    @field_validator("ratios")
+    @classmethod
+    def _shares(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 <= ratio <= 1 for ratio in ratios):
+            raise ValueError("shares lie between 0 and 1")
+        if len(set(ratios)) != len(ratios):
+            raise ValueError("a share is named twice")
+        return ratios
+
+
+CARD = StudyCard(
+    title="D-CPT law: the best mixture for a domain",
+    paper="https://arxiv.org/abs/2406.01375",
+    knobs=DcptKnobs,
+    base={
+        "task": "text_mixture",
+        "data": {"source": "sotu", "domain": "python-stdlib", "vocab_size": 512, "context": 64},
+        "model": {"preset": "gpt2-nano"},
+        "batch_size": 8,
+        "optim": {"learning_rate": 2e-3, "warmup": 0.05},
+    },
+)

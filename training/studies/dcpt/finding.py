@@ -1,0 +1,90 @@
+"""What the D-CPT study concludes: the measured points, two laws, and the numbers that its questions start from."""
+
+from __future__ import annotations
+
+from training.knobs import Strict
+from training.studies.dcpt import questions
+from training.studies.dcpt.domains import Probe
+from training.studies.dcpt.quality import Fit
+from training.study import Finding
+
+
+class Observation(Strict):
+    """Both losses at one evaluation of one run; N and D in units of 10^9."""
+
+    run: str
+    size: float
+    tokens: float
+    domain_share: float
+    general: float
+    domain: float
+
+    @property
+    def general_share(self) -> float:
+        return 1 - self.domain_share
+
+
+class Base(Strict):
+    """Losses of a network before the mixture, mean over its runs."""
+
+    preset: str
+    size: float
+    general: float
+    domain: float
+
+
+class Check(Strict):
+    """A run at a share outside of the grid, left out of the fits: what they predict of its end, and what it is."""
+
+    run: str
+    size: float
+    tokens: float
+    domain_share: float
+    general: float
+    general_predicted: float
+    domain: float
+    domain_predicted: float
+
+
+class Costs(Strict):
+    """Executed FLOPs of all runs, failed ones among them, and seconds of training."""
+
+    mixtures: float
+    bases: float
+    """Trained once per run here; sunk where they exist anyway."""
+    evaluations: float
+    seconds: float
+
+
+class DcptFinding(Finding):
+    """Laws of both losses, or `missing` says why there are none."""
+
+    observations: tuple[Observation, ...]
+    bases: tuple[Base, ...]
+    general: Fit | None
+    domain: Fit | None
+    probe: Probe | None
+    """Of the domain: k1 and k2 of the form across domains, by the smallest network at the largest share."""
+    checks: tuple[Check, ...]
+    costs: Costs
+
+    def base(self, size: float) -> Base:
+        """That of the measured network whose size is nearest."""
+        return min(self.bases, key=lambda base: abs(base.size / size - 1))
+
+    def reaches(self, size: float, tokens: float) -> bool:
+        """Whether a network and its tokens lie within what was measured."""
+        sizes, seen = [one.size for one in self.observations], [one.tokens for one in self.observations]
+        return min(sizes) <= size <= max(sizes) * 1.001 and min(seen) <= tokens <= max(seen) * 1.001
+
+    def trade_off(self, *, size: float, tokens: float, limit: float, before: float | None = None) -> questions.Mixture:
+        """The best share within a limit on the general loss; Infeasible if there is none."""
+        assert self.general
+        assert self.domain
+        general, domain = self.general.law, self.domain.law
+        return questions.trade_off(
+            lambda r: float(domain.loss(size, tokens, r)),
+            lambda r: float(general.loss(size, tokens, 1 - r)),
+            before=self.base(size).general if before is None else before,
+            limit=limit,
+        )

@@ -1,0 +1,236 @@
+"""The D-CPT study: which runs it wants, and what they told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from training.models.shape import PRESETS, Shape
+from training.spec import RunSpec
+from training.studies.dcpt import questions
+from training.studies.dcpt.card import DcptKnobs
+from training.studies.dcpt.domains import Probe
+from training.studies.dcpt.finding import Base, Check, Costs, DcptFinding, Observation
+from training.studies.dcpt.law import Points, fit
+from training.studies.dcpt.quality import FEW, Fit, judged
+from training.study import Trace, failures
+
+METHOD = "continual"
+LEAST, SIZES, SHARES = 20, 2, 3
+"""Points, networks and shares that a fit needs."""
+FINDING = DcptFinding
+
+
+def ask(knobs: DcptKnobs, base: RunSpec, history: tuple[Trace, ...]) -> list[RunSpec]:
+    """The runs of the grid that are missing; once it is whole, the one that checks it; then none."""
+    known = {trace.spec.digest() for trace in history}
+    grid = [mixture(knobs, base, size, ratio) for size in knobs.sizes for ratio in knobs.ratios]
+    if missing := [spec for spec in grid if spec.digest() not in known]:
+        return missing
+    if not knobs.check or any(not on_grid(knobs, trace.spec) for trace in history):
+        return []
+    ratio = best(knobs, history)
+    return [] if ratio is None or ratio in knobs.ratios else [mixture(knobs, base, largest(knobs), ratio)]
+
+
+def conclude(knobs: DcptKnobs, history: tuple[Trace, ...]) -> DcptFinding:
+    """Fit both laws and judge them; says what is missing where there is too little to fit."""
+    seen = observed(knobs, history)
+    missing = too_little(seen)
+    general, domain = (None, None) if missing else (judged(points(seen, "general")), judged(points(seen, "domain")))
+    found = DcptFinding(
+        runs=len(history),
+        failures=failures(history),
+        missing=missing,
+        warnings=(),
+        observations=seen,
+        bases=bases(history),
+        general=general,
+        domain=domain,
+        probe=probe(seen, bases(history)),
+        checks=checks(knobs, history, general, domain) if general and domain else (),
+        costs=costs(history),
+    )
+    return found.model_copy(update={"warnings": warnings(knobs, found)})
+
+
+def label(spec: RunSpec) -> str:
+    """What tells a run of the study from the others."""
+    return f"{spec.model.preset}, {share_of(spec):.4g} domain"
+
+
+def mixture(knobs: DcptKnobs, base: RunSpec, preset: str, ratio: float) -> RunSpec:
+    """The spec of one point of the grid: the base's, with its network, its share and the study's lengths."""
+    steps = knobs.base_steps + knobs.steps
+    own: dict[str, Any] = {
+        "model": {"preset": preset},
+        "budget": {"steps": steps},
+        "eval_points": knobs.evaluations,
+        "methods": [METHOD],
+        "knobs": {METHOD: {"domain_share": ratio, "pretrain": knobs.base_steps / steps, "rate": knobs.rate}},
+    }
+    return RunSpec.model_validate(base.model_dump(mode="json", exclude={"knobs"}) | own)
+
+
+def share_of(spec: RunSpec) -> float:
+    """Of the domain."""
+    return float(spec.knobs[METHOD].domain_share)  # type: ignore[attr-defined]
+
+
+def size_of(preset: str) -> float:
+    """N: parameters outside of embeddings and head, in units of 10^9."""
+    shape: Shape = PRESETS[preset]
+    return (shape.parameters - replace(shape, layers=0).parameters) / 1e9
+
+
+def largest(knobs: DcptKnobs) -> str:
+    return max(knobs.sizes, key=size_of)
+
+
+def on_grid(knobs: DcptKnobs, spec: RunSpec) -> bool:
+    return spec.model.preset in knobs.sizes and share_of(spec) in knobs.ratios
+
+
+def observed(knobs: DcptKnobs, history: tuple[Trace, ...]) -> tuple[Observation, ...]:
+    """Every evaluation of the mixtures of the grid; both losses of a run stand in one row."""
+    return tuple(
+        one for trace in history if trace.succeeded and on_grid(knobs, trace.spec) for one in evaluations(trace)
+    )
+
+
+def evaluations(trace: Trace) -> list[Observation]:
+    domain = dict(trace.curves.get("continue/val/domain", ()))
+    return [
+        Observation(
+            run=trace.code,
+            size=size_of(trace.spec.model.preset),
+            tokens=step * trace.spec.tokens_per_step / 1e9,
+            domain_share=share_of(trace.spec),
+            general=value,
+            domain=domain[step],
+        )
+        for step, value in trace.curves.get("continue/val/general", ())
+        if step > 0 and step in domain
+    ]
+
+
+def points(seen: tuple[Observation, ...], corpus: str) -> Points:
+    """As a fit takes them: the share is that of the corpus whose loss it is."""
+    columns = ("size", "tokens", f"{corpus}_share", corpus)
+    return Points(*(np.array([getattr(one, name) for one in seen], float) for name in columns))
+
+
+def too_little(seen: tuple[Observation, ...]) -> str:
+    """What a fit would lack; empty if it lacks nothing."""
+    sizes, shares = {one.size for one in seen}, {one.domain_share for one in seen}
+    if len(seen) >= LEAST and len(sizes) >= SIZES and len(shares) >= SHARES:
+        return ""
+    return (
+        f"{len(seen)} points of {len(sizes)} networks at {len(shares)} shares; "
+        f"a fit needs {LEAST} of {SIZES} at {SHARES}"
+    )
+
+
+def bases(history: tuple[Trace, ...]) -> tuple[Base, ...]:
+    """By network, the smallest first."""
+    ends: dict[str, list[tuple[float, float]]] = {}
+    for trace in history:
+        general, domain = (trace.curves.get(f"pretrain/val/{corpus}", ()) for corpus in ("general", "domain"))
+        if trace.succeeded and general and domain:
+            ends.setdefault(trace.spec.model.preset, []).append((general[-1][1], domain[-1][1]))
+    found = [
+        Base(
+            preset=preset,
+            size=size_of(preset),
+            general=fmean(general for general, _ in losses),
+            domain=fmean(domain for _, domain in losses),
+        )
+        for preset, losses in ends.items()
+    ]
+    return tuple(sorted(found, key=lambda base: base.size))
+
+
+def best(knobs: DcptKnobs, history: tuple[Trace, ...]) -> float | None:
+    """The share that the grid predicts to be best for its largest network at its end; None if it cannot say."""
+    seen, known = observed(knobs, history), {base.preset: base for base in bases(history)}
+    if too_little(seen) or largest(knobs) not in known:
+        return None
+    general, domain = fit(points(seen, "general")), fit(points(seen, "domain"))
+    size, tokens = size_of(largest(knobs)), max(one.tokens for one in seen)
+    try:
+        found = questions.trade_off(
+            lambda r: float(domain.loss(size, tokens, r)),
+            lambda r: float(general.loss(size, tokens, 1 - r)),
+            before=known[largest(knobs)].general,
+            limit=knobs.limit,
+        )
+    except questions.Infeasible:
+        return None
+    return round(found.ratio, 3)
+
+
+def checks(knobs: DcptKnobs, history: tuple[Trace, ...], general: Fit, domain: Fit) -> tuple[Check, ...]:
+    """The ends of the runs outside of the grid, held against the laws."""
+    ends = [evaluations(trace)[-1:] for trace in history if trace.succeeded and not on_grid(knobs, trace.spec)]
+    return tuple(
+        Check(
+            **one.model_dump(),
+            general_predicted=float(general.law.loss(one.size, one.tokens, one.general_share)),
+            domain_predicted=float(domain.law.loss(one.size, one.tokens, one.domain_share)),
+        )
+        for last in ends
+        for one in last
+    )
+
+
+def probe(seen: tuple[Observation, ...], known: tuple[Base, ...]) -> Probe | None:
+    """k1 and k2 by the smallest network's first evaluation at the largest share; None where it did not improve."""
+    rows = [one for one in seen if known and one.size == known[0].size]
+    if not rows:
+        return None
+    first = max(rows, key=lambda one: (one.domain_share, -one.tokens))
+    rate = (known[0].domain - first.domain) / first.tokens
+    return Probe(k1=known[0].domain, k2=rate) if rate > 0 else None
+
+
+def costs(history: tuple[Trace, ...]) -> Costs:
+    def spent(end: str) -> float:
+        return sum(flops for trace in history for name, flops in trace.costs.items() if name.endswith(end))
+
+    return Costs(
+        mixtures=spent("continue/train"),
+        bases=spent("/source"),
+        evaluations=spent("/eval"),
+        seconds=sum(trace.seconds for trace in history),
+    )
+
+
+def warnings(knobs: DcptKnobs, found: DcptFinding) -> tuple[str, ...]:
+    """What a reader should know before trusting the laws."""
+    told = []
+    if found.failures:
+        told.append(f"{len(found.failures)} of {found.runs} runs did not succeed; the fits are of the others.")
+    for name, law in (("general", found.general), ("domain", found.domain)):
+        if law is None:
+            continue
+        if law.points < FEW:
+            told.append(f"{law.points} points for nine parameters of the {name} law are few; {FEW} are wanted.")
+        if law.violated:
+            told.append(
+                f"Law violated: at {len(law.violated)} measured points the fitted {name} loss does not fall "
+                f"with a larger share of its text."
+            )
+        if law.aic >= law.aic_chinchilla:
+            told.append(
+                f"The share does not earn its parameters in the {name} law: the form without it has a lower AIC."
+            )
+    if found.general and len({one.size for one in found.observations}) < 3:
+        told.append(
+            "Two networks do not tell how fast the loss falls with size: predictions at other sizes are guesses."
+        )
+    if knobs.rate == "decayed":
+        told.append("The rate decayed within each run: its points are not the ends of shorter runs.")
+    return tuple(told)
