@@ -173,7 +173,7 @@ class Lab:
     def steps(self, until: Until) -> int:
         """Optimiser steps within a limit; exact for steps and tokens, by closed form for FLOPs."""
         pairs = ((until.steps, self.budget.steps), (until.tokens, self.budget.tokens), (until.flops, self.budget.flops))
-        taken = 1.0 if self.budget.flops is None else sum(stage.share for stage in self.spec.stages())
+        taken = 1.0 if self.budget.flops is None else self.spec.trained_share()
         return round(taken * self.spec.steps() * min(part / whole for part, whole in pairs if part and whole))
 
     def keep(self, name: str, make: Callable[[], Kept]) -> Kept:
