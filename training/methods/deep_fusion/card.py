@@ -18,10 +18,11 @@ over: an element that was zero has no second moment, so its first Adam step woul
 because it is the embedding: the last norm's gain is divided instead, by k for GPT-2 and Llama, by the square root of k
 for a tied T5, whose logits shrink with the width by themselves. The head's width stays, so attention keeps its scale.
 
-**When the fused network computes the mean of its parts.** Always in self-fusion, up to the noise. For different
-networks only with `grouped` norms, whose statistics stay those of each part; with the ordinary joint norm, which is
-the default because it leaves the network of its family, it does not. What the fusion changed is measured on one batch
-of the training data and logged as `method/deviation`, beside the loss before and after.
+**When the fused network computes the mean of its parts.** With zeros off the diagonal: always in self-fusion, up to
+the noise. For different networks only with `grouped` norms, whose statistics stay those of each part; with the
+ordinary joint norm, which is the default because it leaves the network of its family, it does not. What the fusion
+changed is measured on one batch of the training data and logged as `method/deviation`, beside the loss before and
+after. The mean is taken of logits, not of probabilities.
 
 **How it is counted.** A block-diagonal matrix is trained dense: from its first step the fused network costs what a
 fresh one of its width costs. The leaves count against the arm's budget and are in its bill, phase by phase. Three

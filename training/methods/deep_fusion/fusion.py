@@ -136,12 +136,15 @@ def group_norms(model: nn.Module, groups: int) -> None:
                 setattr(parent, name, GroupedNorm(child, groups))
 
 
-def squares(model: nn.Module, outside: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Sums of the squared gradients: outside of the blocks, and of all parameters."""
+def squares(model: nn.Module, outside: dict[str, Tensor]) -> tuple[float, float]:
+    """Sums of the squared gradients: outside of the blocks, and of all parameters that have one."""
     gradients = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
-    whole = torch.stack([gradient.square().sum() for gradient in gradients.values()]).sum()
     off = [gradients[name].square()[mask].sum() for name, mask in outside.items() if name in gradients]
-    return torch.stack(off).sum(), whole
+    return _total(off), _total([gradient.square().sum() for gradient in gradients.values()])
+
+
+def _total(terms: list[Tensor]) -> float:
+    return float(torch.stack(terms).sum()) if terms else 0.0
 
 
 def deviation(fused: Tensor, parts: Sequence[Tensor]) -> tuple[float, float]:

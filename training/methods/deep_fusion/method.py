@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import accumulate, pairwise
+from math import sqrt
 from typing import Any, NamedTuple
 
 import torch
@@ -33,8 +34,8 @@ class Interaction(Hook):
     def before_update(self, loop: Loop) -> None:
         if (loop.step + 1) % loop.lab.log_every == 0:
             off, whole = squares(loop.learner.model, self.outside)
-            loop.note("off_diagonal_gradient", float(off.sqrt()))
-            loop.note("off_diagonal_share", float(off / whole))
+            loop.note("off_diagonal_gradient", sqrt(off))
+            loop.note("off_diagonal_share", off / whole if whole else 0.0)
 
     def after_step(self, loop: Loop) -> None:
         for name, value in self.found.items():
@@ -85,7 +86,7 @@ def divided(lab: Lab, knobs: DeepFusionKnobs) -> list[Until]:
         costs = [share * shape.train_flops(spec.length) for share, shape in zip(shares(knobs), shapes, strict=True)]
         return [Until(flops=budget.flops * cost / sum(costs)) for cost in costs]
     marks = [round(spec.steps() * end) for end in accumulate(shares(knobs), initial=0.0)]
-    steps = [after - before for before, after in pairwise(marks)]
+    steps = [max(1, after - before) for before, after in pairwise(marks)]
     if budget.tokens is not None:
         return [Until(tokens=count * spec.tokens_per_step) for count in steps]
     return [Until(steps=count) for count in steps]
