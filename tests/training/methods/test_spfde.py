@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from tests.training.workbench import Workbench
 from training import assembly
 from training.loop import Hook, Loop, advance
-from training.methods.spfde.card import SpfdeKnobs, times
-from training.methods.spfde.plan import Timetable
+from training.methods.spfde.knobs import SpfdeKnobs
+from training.methods.spfde.plan import Timetable, times
 from training.models.classifier import Classifier
 from training.models.decoder import Decoder
 from training.spec import RunSpec
@@ -221,7 +221,7 @@ def test_a_tied_head_learns_what_an_untied_one_would(bench: Workbench) -> None:
 
 @pytest.mark.parametrize("methods", [["est", "spfde"], ["spfde", "est"]])
 def test_frozen_blocks_stand_still_under_a_method_that_leaves_layers_out(bench: Workbench, methods: list[str]) -> None:
-    both = {"spfde": {"freeze": 0.2}, "est": {"stage1": 1, "stage2": 0}}
+    both = {"spfde": {"freeze": 0.2, "own_rate": False}, "est": {"stage1": 1, "stage2": 0}}
     body = bench.spec(model={"preset": "gpt2-tiny"}, budget={"steps": 40}).model_dump()
     spec = RunSpec.model_validate(body | {"methods": methods, "knobs": both})
     alone = RunSpec.model_validate(body | {"methods": ["est"], "knobs": {"est": both["est"]}})

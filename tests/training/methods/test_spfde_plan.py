@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from tests.training.workbench import Workbench
 from training.flops import counted
-from training.methods.spfde.card import PRESETS, SpfdeKnobs, stages, times
-from training.methods.spfde.plan import plan
+from training.methods.spfde.card import PRESETS
+from training.methods.spfde.knobs import SpfdeKnobs
+from training.methods.spfde.plan import plan, stages, times
 from training.models.build import build
 from training.models.images import IMAGE_PRESETS
 from training.models.shape import PRESETS as DECODERS
@@ -20,7 +21,9 @@ HAND = (9, 7, 5)
 """Three equal blocks, 1 forward and 2 backward each, with none, one and two of them frozen."""
 
 
-@pytest.mark.parametrize(("target", "starts"), [(0.2, (4, 6)), (20 / 108, (6, 8)), (0.15, (6, 8)), (0.0, ())])
+@pytest.mark.parametrize(
+    ("target", "starts"), [(0.2, (4, 6)), (20 / 108, (6, 8)), (0.15, (6, 8)), (4 / 108, (10,)), (0.0, ())]
+)
 def test_the_plan_of_three_equal_blocks(target: float, starts: Sequence[int]) -> None:
     """Over 12 epochs two blocks save 44 - 4 * start of 108: starting at 6 saves 20, too little for a fifth."""
     assert plan(HAND, length=12, every=2, target=target) == tuple(starts)

@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.training.methods.test_spfde import begun, images, same, trained
 from tests.training.workbench import CPU, Workbench
 from training.loop import Hook, Loop
-from training.methods.spfde.card import SpfdeKnobs
+from training.methods.spfde.knobs import SpfdeKnobs
 from training.methods.spfde.sieving import NEVER_EASY, Forgetting, Sieve, Sieving
 from training.orders import Shuffled
 

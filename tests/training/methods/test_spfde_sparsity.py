@@ -10,7 +10,7 @@ from torch import nn
 from tests.training.methods.test_spfde import begun, images, timetable, trained
 from tests.training.workbench import Workbench
 from training.loop import Loop, advance
-from training.methods.spfde.card import SpfdeKnobs
+from training.methods.spfde.knobs import SpfdeKnobs
 from training.methods.spfde.sparsity import Masks, draw, effective, grow, prune
 from training.models.classifier import Classifier
 from training.models.images import IMAGE_PRESETS

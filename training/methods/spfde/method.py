@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from training.lab import Lab
 from training.loop import Hook, Learner, Until
-from training.methods.spfde.card import SpfdeKnobs, times
 from training.methods.spfde.freezing import Freeze
-from training.methods.spfde.plan import Timetable
+from training.methods.spfde.knobs import SpfdeKnobs
+from training.methods.spfde.plan import Timetable, times
 from training.methods.spfde.sieving import Forgetting, Sieve, Sieving
 from training.methods.spfde.sparsity import Masks
 

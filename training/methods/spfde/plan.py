@@ -1,10 +1,16 @@
-"""When which block freezes: a pure function of what each part of the way costs. Torch-free."""
+"""When which block freezes, a pure function of what it costs, and what training then executes. Torch-free."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import floor
+
+from training.catalog import Stage
+from training.methods.spfde.knobs import SpfdeKnobs
+from training.models.images import ImageShape
+from training.models.shape import Shape
 
 
 def plan(costs: Sequence[float], *, length: int, every: int, target: float) -> tuple[int, ...]:
@@ -47,3 +53,23 @@ class Timetable:
     def begins(self, step: int) -> bool:
         """Whether an interval begins with this step; the first one does not count, nor does what is past the end."""
         return 0 < step < self.steps and any(self.step(n) == step for n in range(1, self.intervals))
+
+
+def times(knobs: SpfdeKnobs, shape: Shape | ImageShape, context: int) -> tuple[int, ...]:
+    """After how many intervals each block freezes, front to back; ValueError if the target cannot be reached."""
+    blocks = len(shape.blocks) if isinstance(shape, ImageShape) else shape.layers
+    costs = [shape.train_flops(context, frozen=k) for k in range(floor(knobs.freezable * blocks + 1e-9) + 1)]
+    return plan(costs, length=knobs.intervals, every=1, target=knobs.freeze)
+
+
+def stages(knobs: SpfdeKnobs, shape: Shape | ImageShape, context: int) -> tuple[Stage, ...]:
+    """The closed form of what training executes, by the number of frozen blocks."""
+    ends = (0, *times(knobs, shape, context), knobs.intervals)
+    return tuple(
+        Stage(
+            f"{frozen} blocks frozen" if frozen else "all blocks learn",
+            (end - start) / knobs.intervals * knobs.share_of_steps,
+            shape.train_flops(context, frozen=frozen),
+        )
+        for frozen, (start, end) in enumerate(pairwise(ends))
+    )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from training.loop import Batch, Hook, Learner, Loop
-from training.methods.spfde.card import SpfdeKnobs
+from training.methods.spfde.knobs import SpfdeKnobs
 from training.methods.spfde.plan import Timetable
 from training.models.classifier import Classifier
 from training.models.images import ImageShape
