@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,21 @@ import torch
 import training
 from tests.training.workbench import Workbench
 from training import assembly, catalog
+from training.composition import clash
 from training.records import Purpose
 from training.spec import RunSpec
 
 METHODS = catalog.names()
 CASES = [(name, task) for name in METHODS for task in catalog.card(name).tasks if task in catalog.tasks()]
 """Every method on every task that it is for."""
+PAIRS = [
+    (first, second, task)
+    for first, second in combinations([name for name in METHODS if name != "dense"], 2)
+    if not clash(first, second)
+    for task in catalog.tasks()
+    if {task} <= {*catalog.card(first).tasks} & {*catalog.card(second).tasks}
+]
+"""Every two methods that may share a run, on every task that both are for."""
 CORE = [path for path in Path(training.__file__).parent.rglob("*.py") if not {"methods", "studies"} & {*path.parts}]
 MAKING = (Purpose.TRAIN, Purpose.SOURCE)
 """What the steps of a phase are booked as."""
@@ -89,6 +99,22 @@ def test_interruption_changes_nothing(name: str, task: str, limit: str, bench: W
     for series in ("train/loss", "val/loss"):
         assert smooth.series(series) == torn.series(series)
     assert smooth.training() == torn.training()
+
+
+@pytest.mark.parametrize(("first", "second", "task"), PAIRS)
+def test_two_that_share_a_run_survive_interruption(first: str, second: str, task: str, bench: Workbench) -> None:
+    spec = bench.spec(task=task, methods=[first, second])
+    smooth, torn = bench.train(spec), bench.train(spec, stop_every=7)
+    assert torn.attempts > 1
+    assert all(torch.equal(weight, torn.weights()[key]) for key, weight in smooth.weights().items())
+    assert smooth.series("val/loss") == torn.series("val/loss")
+    assert smooth.training() == torn.training()
+
+
+@pytest.mark.parametrize(("first", "second", "task"), PAIRS)
+def test_the_order_of_two_methods_changes_no_cost(first: str, second: str, task: str, bench: Workbench) -> None:
+    one, other = (bench.train(bench.spec(task=task, methods=list(pair))) for pair in ((first, second), (second, first)))
+    assert one.training() == other.training()
 
 
 @pytest.mark.parametrize(("name", "task"), CASES)

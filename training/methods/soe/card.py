@@ -222,7 +222,7 @@ CARD = Card(
         ),
     ),
     stages=stages,
-    owns=("phases", "step", "weights"),
+    owns=("phases", "step", "weights", "precision"),
     refuses=refuses,
     reproduction=REPRODUCTION,
 )
