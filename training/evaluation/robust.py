@@ -53,7 +53,7 @@ def survivors(outcome: Outcome, predict: Predictor, images: Tensor, labels: Tens
         standing = right(predict, images, labels)
         for eps in RADII.values():
             for loss, attack in product(losses.values(), attacks(eps)):
-                standing = standing & stands(predict, partial(attack, loss), images, labels, standing)
+                standing = stands(predict, partial(attack, loss), images, labels, standing)
             rows.append(standing)
     return torch.stack(rows)
 
