@@ -16,7 +16,7 @@ from training.flops import counted
 from training.methods.fractrain.card import FracTrainKnobs
 from training.methods.fractrain.costs import least_percent
 from training.methods.fractrain.indicator import Indicator
-from training.methods.fractrain.method import last_weight
+from training.methods.fractrain.method import Fractional, last_weight
 from training.methods.fractrain.simulation import Bill, Simulation
 from training.models.build import build
 from training.models.images import IMAGE_PRESETS
@@ -253,6 +253,14 @@ def test_an_evolving_subnetwork_trains_in_low_precision(bench: Workbench) -> Non
     assert last(smooth, "bits") == 8
     first, final = smooth.series("train/loss")[0][1], smooth.series("train/loss")[-1][1]
     assert final < first - 0.5
+
+
+def test_slices_of_a_network_are_billed_as_they_run(bench: Workbench) -> None:
+    knobs = {"est": {"stage1": 1.0, "stage2": 0.0}, "fractrain": {}}
+    both = changed(bench.spec(), methods=["est", "fractrain"], knobs=knobs, budget={"steps": 1})
+    done = bench.train(both)
+    (fractional,) = (hook for hook in done.lab.hooks if isinstance(hook, Fractional))
+    assert fractional.simulation.bill.executed == done.training() < bench.spec(budget={"steps": 1}).train_flops()
 
 
 @pytest.mark.parametrize(

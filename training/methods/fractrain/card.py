@@ -7,9 +7,9 @@ and pushes the chosen cost towards a target. `fractrain` is `dfq` whose target `
 
 **Nothing is saved on this machine.** Low precision is simulated: values are rounded to their grid and every product
 still runs in fp32, and `dfq` runs every block once per option and keeps one. **Executed FLOPs and seconds are those of
-the simulation: equal to dense training in `pfq`, several times dense training in `dfq`.** The saving is in the
-*effective* FLOPs alone: a multiply-add of a by b bits counts a x b / 1024 of a 32-bit one, as on hardware whose cost
-follows the bits. The two are never added, and no time is claimed.
+the simulation: `pfq` executes what dense training does and takes longer, for rounding takes time too; `dfq` executes
+several times as much.** The saving is in the *effective* FLOPs alone: a multiply-add of a by b bits counts a x b / 1024
+of a 32-bit one, as on hardware whose cost follows the bits. The two are never added, and no time is claimed.
 
 **What was read.** Fu, You, Zhao, Wang, Li, Gopalakrishnan, Wang and Lin, NeurIPS 2020 (arXiv 2012.13113): the abstract,
 the official code, and the result figures shipped with it. The paper's own sections were not read; where this page
@@ -33,9 +33,9 @@ cost term, as in the code. Each phase of a run starts its own progression.
 **How effective FLOPs are counted.** From the products as they run: each forward product and the two of its backward at
 their own bits, everything outside (head, attention scores, gates, `dfq`'s stem) at 32. The stem's gradient towards the
 images does not exist and is not charged; the code charges it. In `dfq` a block counts for the share of images that
-chose the option. Rounding, scanning for ranges, norms and the optimiser are not in any count. The paper's table counts
-are of another kind still: for one model, schedule and bits they differ by half between data sets, so they probably stop
-at the best test accuracy (inferred). Here the whole run counts.
+chose the option. Rounding, scanning for ranges, norms and the optimiser are in no count; a run's account lists them.
+The paper's table counts are of another kind still: for one model, schedule and bits they differ by half between data
+sets, so they probably stop at the best test accuracy (inferred). Here the whole run counts.
 
 **The target of `dfq`** is a percentage of 32-bit cost over the gated blocks alone. **A target below the cheapest option
 cannot be reached**: the gate then stays at it. With weights of 4 bits the options cost 1.758, 2.083, 2.604, 3.385 and

@@ -15,7 +15,7 @@ from training.reproduction import Bar, Measured, Reproduction, Variant
 
 SHAPE = replace(IMAGE_PRESETS["resnet8"], side=8, channels=1)
 ACCURACY = "image_classification acc"
-INDICATOR: dict[str, Any] = {"epoch": 1 / 40, "window": 3}
+INDICATOR: dict[str, Any] = {"epoch": 1 / 40, "window": 3, "eps": 0.05, "alpha": 0.3}
 GATES: dict[str, Any] = {"beta": 0.01, "target": 3.0}
 OPTIONS = 5
 

@@ -79,7 +79,7 @@ class Simulation(TorchFunctionMode):
 
     Activations are ranged by batch while the network trains; each layer keeps a running mean of it, and that is used
     in evaluation. A layer whose weight is not one of the network's own, such as a slice of it, has no running mean, so
-    its batch ranges it there too.
+    its batch ranges it there too. Evaluation is not billed.
     """
 
     def __init__(
@@ -100,9 +100,9 @@ class Simulation(TorchFunctionMode):
         kwargs = kwargs or {}
         if function in PRODUCTS:
             return self._product(function, PRODUCTS[function], list(args), kwargs)
-        if function is F.scaled_dot_product_attention:
+        if function is F.scaled_dot_product_attention and self.model.training:
             self.bill.attention(*args[:3])
-        elif function is torch.lstm_cell:
+        elif function is torch.lstm_cell and self.model.training:
             self.bill.memory(args[0], args[1], args[2:4])
         return function(*args, **kwargs)
 
@@ -113,8 +113,9 @@ class Simulation(TorchFunctionMode):
             args[where.left] = quantize(x, bits.activation, self._extent(x, weight))
             args[where.left + 1] = quantize(weight, bits.weight, of_channels(weight, where.channels))
         out: Tensor = function(*args, **kwargs)
-        inner = weight.shape[-2] if where.channels else weight[0].numel()
-        self.bill.product(2.0 * out.numel() * inner, x, weight, bits, self.part)
+        if self.model.training:
+            inner = weight.shape[max(-2, -weight.dim())] if where.channels else weight[0].numel()
+            self.bill.product(2.0 * out.numel() * inner, x, weight, bits, self.part)
         return quantize_error(out, bits.error, clip=self.clip, stochastic=self.stochastic)
 
     def _stays(self, weight: Tensor, where: Operands) -> bool:
