@@ -234,3 +234,15 @@ def test_frozen_blocks_stand_still_under_a_method_that_leaves_layers_out(bench: 
     smooth, torn = bench.train(spec), bench.train(spec, stop_every=7)
     assert same(smooth.weights(), torn.weights())
     assert smooth.training() == torn.training() < bench.train(alone).training()
+
+
+@pytest.mark.parametrize("methods", [["fractrain", "spfde"], ["spfde", "fractrain"]])
+def test_a_method_that_gives_the_optimiser_weights_of_its_own_shares_the_run(
+    bench: Workbench, methods: list[str]
+) -> None:
+    knobs = {"fractrain": {"mode": "dfq"}, "spfde": {"freeze": 0.3, "sieve": 0.2, "sparsity": 0.8, "intervals": 8}}
+    spec = RunSpec.model_validate(images(bench, EARLY).model_dump() | {"methods": methods, "knobs": knobs})
+    smooth, torn = bench.train(spec), bench.train(spec, stop_every=7)
+    assert same(smooth.weights(), torn.weights())
+    assert smooth.training() == torn.training()
+    assert all(parameter.requires_grad for parameter in smooth.outcome.model.parameters())

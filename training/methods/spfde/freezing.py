@@ -45,7 +45,8 @@ class Freeze(Hook):
     """Freezes by the timetable. Frozen parameters ask for no gradient, so autograd builds no graph for them.
 
     Which blocks are frozen follows from the step alone, so there is nothing to resume. With `own_rate` every block
-    runs through the whole schedule while it learns. With `still_norms` a frozen batch norm keeps its statistics.
+    runs through the whole schedule while it learns; groups that another method appends to the optimiser are left
+    alone. With `still_norms` a frozen batch norm keeps its statistics.
     """
 
     def __init__(self, learner: Learner, timetable: Timetable, *, own_rate: bool, still_norms: bool) -> None:
@@ -80,7 +81,7 @@ class Freeze(Hook):
     def on_end(self, loop: Loop) -> None:
         for parameter in self._still():
             parameter.requires_grad_(True)
-        for group, peak in zip(self.learner.optimizer.param_groups, self.rates, strict=True):
+        for group, peak in zip(self.learner.optimizer.param_groups, self.rates, strict=False):
             group["initial_lr"] = peak
         for listener in self.listeners:
             listener.remove()
