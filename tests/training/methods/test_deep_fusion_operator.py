@@ -20,6 +20,7 @@ from training.models.encoder_decoder import ENCODER_DECODER_PRESETS, EncoderDeco
 from training.models.shape import PRESETS, Shape
 from training.models.t5 import T5
 
+pytestmark = pytest.mark.usefixtures("bench")  # one thread
 SHAPES: dict[str, Shape | EncoderDecoderShape] = {
     "gpt2": PRESETS["gpt2-nano"],
     "gpt2 untied": replace(PRESETS["gpt2-nano"], tied=False),
@@ -80,18 +81,16 @@ def mlp(weights: list[tuple[Tensor, Tensor]], x: Tensor) -> Tensor:
 
 def test_a_fused_mlp_computes_the_mean_of_its_parts() -> None:
     torch.manual_seed(0)
-    nets = [
-        [(torch.randn(n, m), torch.randn(n)) for m, n in pairwise((5, *inner, 3))] for inner in ((6, 7), (4, 9), (5, 5))
-    ]
-    first, hidden, last = zip(*nets, strict=True)
+    nets = [[(torch.randn(n, m) / m, torch.randn(n)) for m, n in pairwise((5, 6, 7, 3))] for _ in range(3)]
+    (first, one), (hidden, two), (last, three) = ([*zip(*layer, strict=True)] for layer in zip(*nets, strict=True))
     whole = [
-        (torch.cat([weight for weight, _ in first]), torch.cat([bias for _, bias in first])),
-        (torch.block_diag(*[weight for weight, _ in hidden]), torch.cat([bias for _, bias in hidden])),  # type: ignore[no-untyped-call]
-        (torch.cat([weight for weight, _ in last], dim=1) / 3, sum(bias for _, bias in last) / 3),
+        (joined(first, [6]), joined(one, [6])),
+        (diagonal(hidden, [7]), joined(two, [7])),
+        (torch.cat(last, dim=1) / 3, torch.stack(three).mean(0)),
     ]
     x = torch.randn(8, 5)
     mean = torch.stack([mlp(net, x) for net in nets]).mean(0)
-    torch.testing.assert_close(mlp(whole, x), mean, atol=1e-5, rtol=1e-6)
+    torch.testing.assert_close(mlp(whole, x), mean, atol=1e-6, rtol=0)
 
 
 def test_blocks_and_sections_lie_where_they_belong() -> None:

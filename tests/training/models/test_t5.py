@@ -14,6 +14,7 @@ from training.flops import counted
 from training.models.encoder_decoder import ENCODER_DECODER_PRESETS, EncoderDecoderShape
 from training.models.t5 import T5, buckets
 
+pytestmark = pytest.mark.usefixtures("bench")  # one thread
 NANO = ENCODER_DECODER_PRESETS["t5-nano"]
 TIED = replace(NANO, tied=True)
 
