@@ -1,7 +1,8 @@
 """What freezing really saves: time of a step with blocks frozen against one with none, beside the FLOPs.
 
 Every number of frozen blocks that the plan passes through trains in one process and in turn, so that whatever else the
-machine does hits all of them. The median step of each, weighted by the plan, is the run.
+machine does hits all of them. The median over rounds of each one's time to the dense one's, weighted by the plan, is
+the run.
 
     python -m benchmarks.freezing                        # resnet14 on Fashion-MNIST, a fifth of the FLOPs, 1 thread
     python -m benchmarks.freezing --preset vit-nano --target 0.25
@@ -67,9 +68,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     shares = [stage.share for stage in stages(knobs, spec.shape, spec.length)]
     standing = {str(frozen): Standing(spec, task, device, frozen) for frozen in range(len(shares))}
     seconds = race(dict(standing), spec, options.rounds, options.length)
-    time = [statistics.median(values) for values in seconds.values()]
-    flops = [one.flops_per_step for one in standing.values()]
-    saved = {name: 1 - _mean(costs, shares) / costs[0] for name, costs in (("flops", flops), ("time", time))}
+    flops = [one.flops_per_step / standing["0"].flops_per_step for one in standing.values()]
+    time = [
+        statistics.median(one / dense for one, dense in zip(values, seconds["0"], strict=True))
+        for values in seconds.values()
+    ]
+    saved = {name: 1 - _mean(ratios, shares) for name, ratios in (("flops", flops), ("time", time))}
     return {
         "preset": options.preset,
         "data": options.data,
@@ -77,8 +81,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "threads": options.threads,
         "device": options.device,
         "share_of_run_by_frozen_blocks": shares,
-        "flops_of_a_step_to_dense": [cost / flops[0] for cost in flops],
-        "time_of_a_step_to_dense": [cost / time[0] for cost in time],
+        "flops_of_a_step_to_dense": flops,
+        "time_of_a_step_to_dense": time,
         "saved_of_the_run": saved,
         "realised": saved["time"] / saved["flops"],
     }
