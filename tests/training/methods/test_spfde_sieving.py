@@ -12,6 +12,7 @@ from tests.training.methods.test_spfde import begun, images, same, trained
 from tests.training.workbench import CPU, Workbench
 from training.loop import Hook, Loop
 from training.methods.spfde.knobs import SpfdeKnobs
+from training.methods.spfde.plan import times
 from training.methods.spfde.sieving import NEVER_EASY, Forgetting, Sieve, Sieving
 from training.orders import Shuffled
 
@@ -181,6 +182,8 @@ def test_a_budget_in_flops_is_spent_whole(bench: Workbench) -> None:
     done = bench.train(spec)
     assert done.training() == pytest.approx(flops, rel=0.02)
     assert done.series("train/loss")[-1][0] == pytest.approx(64, abs=1)
+    begins = next(step for step, frozen in done.series("method/frozen_blocks") if frozen)
+    assert begins == 1 + 64 * times(knobs, spec.shape, 1)[0] / 4
 
 
 def test_freezing_a_fifth_and_leaving_out_a_fifth_costs_the_product_by_hand(bench: Workbench) -> None:
