@@ -126,10 +126,9 @@ def keep(found: Evidence) -> Path:
 
 def setting(spec: RunSpec) -> str:
     """Where a measurement stands, in words, to read beside the paper's."""
-    shape, data = spec.shape, spec.data
-    tokens = spec.steps() * spec.tokens_per_step
+    data, amount = spec.data, spec.steps() * spec.tokens_per_step
+    cut = f" vocabulary {data.vocab_size:,}, context {data.context}," if spec.unit == "token" else ""
     return (
-        f"{spec.model.preset} ({shape.layers} layers, width {shape.width}, {shape.parameters / 1e6:.2g} M parameters) "
-        f"on {data.source}, vocabulary {data.vocab_size:,}, context {data.context}, "
-        f"{spec.steps():,} steps or {tokens / 1e6:.2g} M tokens, {spec.precision}"
+        f"{spec.model.preset} ({spec.shape.summary}, {spec.shape.parameters / 1e6:.2g} M parameters) on {data.source},"
+        f"{cut} {spec.steps():,} steps or {amount / 1e6:.2g} M {spec.unit}s, {spec.precision}"
     )

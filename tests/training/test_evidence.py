@@ -8,7 +8,7 @@ from math import sqrt
 import pytest
 
 from training import catalog
-from training.evidence import Evidence, evidence, path
+from training.evidence import Evidence, evidence, path, setting
 from training.reproduction import Bar
 from training.spec import RunSpec
 
@@ -76,3 +76,12 @@ def test_a_method_that_nobody_measured_has_no_evidence() -> None:
 @pytest.mark.parametrize(("value", "passes"), [(0.76, True), (0.7601, False)])
 def test_a_bar_ends_where_its_limit_is(value: float, passes: bool) -> None:
     assert Bar("at most", lambda measured: value, at_most=0.76).passes(value) is passes
+
+
+@pytest.mark.parametrize(("task", "unit"), [("language_modelling", "token"), ("image_classification", "image")])
+def test_a_setting_counts_in_the_unit_of_its_task(task: str, unit: str) -> None:
+    spec = RunSpec.model_validate({"task": task})
+    words = setting(spec)
+    assert f"M {unit}s" in words
+    assert ("context" in words) is (unit == "token")
+    assert spec.shape.summary in words

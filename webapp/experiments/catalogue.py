@@ -14,6 +14,7 @@ from training import catalog
 from training.catalog import Card
 from training.evidence import Evidence, setting
 from webapp.experiments import replication
+from webapp.experiments.arms import partners
 from webapp.experiments.fields import flat, leaves, range_text
 from webapp.experiments.planning import queues
 from webapp.experiments.services import LaunchRefused
@@ -77,6 +78,9 @@ def method(request: HttpRequest, name: str) -> HttpResponse:
     found = record.evidence
     context = {
         "card": card,
+        "tasks": [catalog.task(known).title for known in card.tasks],
+        "owns": [words for aspect, words in catalog.ASPECTS.items() if aspect in card.owns and name != "dense"],
+        "partners": partners([name]),
         "knobs": knob_rows(card),
         "record": record,
         "measurements": [(each, setting(each.setting)) for each in record.measurements],

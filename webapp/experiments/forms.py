@@ -143,7 +143,8 @@ class ExperimentForm(forms.Form):
         self.fields["data.hub"] = forms.CharField(
             required=False, max_length=190, label="or a Hugging Face id", help_text="owner/name; overrides the choice"
         )
-        limits = [(name, info.title or name) for name, info in Budget.model_fields.items()]
+        titles = {"tokens": f"{self.task.unit}s".capitalize()}
+        limits = [(name, titles.get(name, info.title or name)) for name, info in Budget.model_fields.items()]
         kind, amount = next(iter(begin.budget.model_dump(exclude_none=True).items()))
         self.fields["budget.kind"] = forms.ChoiceField(choices=limits, initial=kind, label="Budget in")
         self.fields["budget.amount"] = forms.CharField(

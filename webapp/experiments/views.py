@@ -29,7 +29,6 @@ from webapp.teams.models import AuditEvent, Project
 RUNS = "arms__runs"
 LAUNCHED = ("project", "title", "question", "seeds", "queue", "stop_dominated")
 """What both views of the form hand to the launch beside the arms."""
-BUDGET_KINDS = {"steps": "steps", "tokens": "tokens", "flops": "FLOPs"}
 
 
 def with_progress(experiments: ExperimentQuerySet) -> ExperimentQuerySet:

@@ -13,14 +13,14 @@ from webapp.results.tables import Cell, Table, mean_lines
 TOLERANCE = 0.02
 """A larger difference means an operator without a formula, or a method that does not do what its card says."""
 NOTE = (
-    "Saved: of dense training at equal steps. Blocks leave out the head, as papers often count. "
+    "Saved: of dense training at equal steps; papers often leave the head out. "
     "A difference above 2% is a fault: an operator without a formula, or a method off its card."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Training FLOPs per token, planned and counted, and what each saves of dense training at equal steps."""
+    """Training FLOPs per token or image, planned and counted, and what each saves of dense training at equal steps."""
 
     arm: ArmResult
     planned: float
@@ -57,8 +57,8 @@ def table(comparison: Comparison) -> Table:
         )
         for check in checks(comparison)
     ]
-    headings = ("arm", "per token, formula", "per token, counted", "difference", "blocks saved, counted",
-                "blocks saved, formula", "saved, counted", "saved, formula")  # fmt: skip
+    headings = ("arm", *_per(comparison), "difference", "saved without head, counted", "saved without head, formula",
+                "saved, counted", "saved, formula")  # fmt: skip
     return Table("Training FLOPs counted, and by the method's closed form", headings, tuple(rows))
 
 
@@ -70,8 +70,13 @@ def by_run(comparison: Comparison) -> Table:
             if check := _check(replace(arm, runs=(run,))):
                 fault = " beyond 2%" if abs(check.error) > TOLERANCE else ""
                 rows.append((arm.label, run.seed, check.planned, check.counted, f"{100 * check.error:+.2f}%{fault}"))
-    headings = ("arm", "seed", "per token, formula", "per token, counted", "difference")
-    return Table("Training FLOPs per token of each finished run, counted and by the closed form", headings, tuple(rows))
+    headings = ("arm", "seed", *_per(comparison), "difference")
+    caption = f"Training FLOPs per {comparison.counted} of each finished run, counted and by the closed form"
+    return Table(caption, headings, tuple(rows))
+
+
+def _per(comparison: Comparison) -> tuple[str, str]:
+    return f"per {comparison.counted}, formula", f"per {comparison.counted}, counted"
 
 
 def _check(arm: ArmResult) -> Check | None:

@@ -44,6 +44,10 @@ class Unit(StrEnum):
             Unit.JOULES: "energy",
         }[self]
 
+    def of(self, counted: str) -> str:
+        """The label where data is counted in these: of tokens, `images` for an image."""
+        return f"{counted}s" if self is Unit.TOKENS else self.label
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -257,6 +261,11 @@ class ArmResult:
         return Mean.of(list(self.by_seed(lambda run: run.final_loss).values()))
 
 
+def counted(arms: Sequence[ArmResult]) -> str:
+    """What the data of these arms is counted in: `token` or `image`, by the task of the first."""
+    return arms[0].spec.unit if arms else "token"
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """All arms of an experiment, baseline first."""
@@ -273,6 +282,11 @@ class Comparison:
     @property
     def rivals(self) -> tuple[ArmResult, ...]:
         return tuple(arm for arm in self.arms if not arm.is_baseline)
+
+    @property
+    def counted(self) -> str:
+        """What its data is counted in: `token` or `image`."""
+        return counted(self.arms)
 
     @property
     def runs(self) -> tuple[SeedRun, ...]:

@@ -67,7 +67,7 @@ def ledger_bars(comparison: Comparison, unit: Unit, *, absolute: bool = False) -
         traces.insert(0, _formula([arm for arm, _ in bills], whole.value if whole else None))
     if withheld:
         traces.append(_blank([arm for arm in finished if arm.code in withheld]))
-    axis = "% of the baseline's training cost" if whole else _ledger_unit(unit).label
+    axis = "% of the baseline's training cost" if whole else _ledger_unit(unit).of(comparison.counted)
     level = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": 100, "x1": 100}
     layout: dict[str, Any] = {
         "barmode": "stack",

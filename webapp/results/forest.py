@@ -9,7 +9,7 @@ from typing import Any
 
 from webapp.results import notation
 from webapp.results.ask import Goal
-from webapp.results.comparison import Unit
+from webapp.results.comparison import Unit, counted
 from webapp.results.figures import Figure
 from webapp.results.saving_chart import level, ratio_axis
 from webapp.results.savings import Finding, claimed_ratios
@@ -28,9 +28,12 @@ def chart(found: Sequence[Finding], unit: Unit, goal: Goal = Goal.FINAL) -> Figu
     """One row per arm, the cheapest first; a row without a figure says why."""
     rows = _sorted(found, goal)
     traces = [_row(finding, goal, place) for place, finding in enumerate(rows) if _exact(finding, goal)]
-    claimed = _claims(rows, unit)
+    claimed, data = _claims(rows, unit), counted([finding.arm for finding in found])
     layout = {
-        "xaxis": {**ratio_axis(TICKS), "title": {"text": f"{unit.label} ÷ baseline, log"}},
+        "xaxis": {
+            **ratio_axis(TICKS),
+            "title": {"text": f"{unit.of(data)} ÷ baseline, log"},
+        },
         "yaxis": {
             "range": [len(rows) - 0.5, -0.5],
             "tickvals": list(range(len(rows))),
@@ -52,7 +55,7 @@ def in_numbers(found: Sequence[Finding], goal: Goal = Goal.FINAL) -> Table:
     headings = ("arm", "cost ratio", "low", "high", "claimed ratio of FLOPs", "n", "p", "p corrected (Holm)",
                 "methods judged", "verdict", "note")  # fmt: skip
     rows = [_in_numbers(finding, goal) for finding in _sorted(found, goal)]
-    unit = found[0].unit.label if found else ""
+    unit = found[0].cost_label if found else ""
     return Table(f"Cost ratio in {unit} at the baseline's {goal.label}", headings, tuple(rows))
 
 

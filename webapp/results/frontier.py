@@ -12,7 +12,7 @@ from enum import StrEnum
 import numpy as np
 
 from training.records import Purpose
-from webapp.results.comparison import ArmResult, Comparison, SeedRun, Test, TestScore, Unit
+from webapp.results.comparison import ArmResult, Comparison, SeedRun, Test, TestScore, Unit, counted
 from webapp.results.statistics import Estimate, interval
 
 BySeed = Mapping[int, float]
@@ -74,9 +74,10 @@ class Frontier:
 
     @property
     def cost_label(self) -> str:
+        label = self.unit.of(counted([position.arm for position in self.positions]))
         if self.unit not in BILLED:
-            return self.unit.label
-        return f"{self.unit.label} {'with' if self.overheads else 'without'} overheads"
+            return label
+        return f"{label} {'with' if self.overheads else 'without'} overheads"
 
 
 def qualities(comparison: Comparison) -> tuple[Quality, ...]:

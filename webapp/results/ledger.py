@@ -65,8 +65,8 @@ def bill(comparison: Comparison) -> Table:
             share = costs.executed / whole if whole else None
             how = _obtained(phase, purpose, accounts)
             rows.append((arm.label, phase, purpose.value, counted, *costs, share, len(arm.finished), how))
-    headings = ("arm", "phase", "purpose", "counted", "executed FLOPs", "effective FLOPs", "wall seconds", "tokens",
-                "examples", "of training FLOPs", "n", "how FLOPs were obtained")  # fmt: skip
+    headings = ("arm", "phase", "purpose", "counted", "executed FLOPs", "effective FLOPs", "wall seconds",
+                f"{comparison.counted}s", "examples", "of training FLOPs", "n", "how FLOPs were obtained")  # fmt: skip
     return Table("Costs by phase and purpose, mean over finished seeds", headings, tuple(rows))
 
 
@@ -79,7 +79,8 @@ def in_all(comparison: Comparison) -> Table:
             spent = Costs.summed(costs for (_, purpose), costs in lines if (purpose in OUTSIDE_TRAINING) is outside)
             if any(spent):
                 rows.append((arm.label, kind, *spent, len(arm.finished)))
-    headings = ("arm", "spent on", "executed FLOPs", "effective FLOPs", "wall seconds", "tokens", "examples", "n")
+    headings = ("arm", "spent on", "executed FLOPs", "effective FLOPs", "wall seconds",
+                f"{comparison.counted}s", "examples", "n")  # fmt: skip
     caption = "Mean over finished seeds; not counted: evaluation, adaptation, redone work"
     return Table(caption, headings, tuple(rows))
 

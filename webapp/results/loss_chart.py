@@ -27,12 +27,12 @@ def loss_vs_cost(comparison: Comparison, unit: Unit) -> Figure:
     drawn = {code: [thinned(curve, limit) for curve in curves] for code, curves in every.items()}
     traces = [trace for arm in comparison.arms for trace in _arm(arm, drawn[arm.code], unit)]
     layout = {
-        "xaxis": {"type": "log", "title": {"text": f"{unit.label}, log"}, **cost_ticks(unit)},
-        "yaxis": {"title": {"text": "validation loss (nats)"}},
+        "xaxis": {"type": "log", "title": {"text": f"{unit.of(comparison.counted)}, log"}, **cost_ticks(unit)},
+        "yaxis": {"title": {"text": f"validation loss (nats per {comparison.counted})"}},
         "hovermode": "closest",
     }
     ends = [f"{arm.label} ends at {notation.loss(arm.final_loss)}" for arm in comparison.arms if arm.final_loss]
-    summary = f"Validation loss against {unit.label}. {'; '.join(ends) or 'No run has finished yet'}."
+    summary = f"Validation loss against {unit.of(comparison.counted)}. {'; '.join(ends) or 'No run has finished yet'}."
     return Figure({"data": traces, "layout": layout}, summary, _points(drawn.values()), _points(every.values()))
 
 

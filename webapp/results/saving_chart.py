@@ -37,7 +37,7 @@ def saving_at_equal_loss(comparison: Comparison, found: Sequence[Finding], unit:
         traces += _ratio(finding.arm, exact)
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": "target validation loss (harder to the right)"}, "range": _reversed(goals)},
-        "yaxis": {**ratio_axis(RATIOS), "title": {"text": f"{unit.label} ÷ baseline, log"}},
+        "yaxis": {**ratio_axis(RATIOS), "title": {"text": f"{unit.of(comparison.counted)} ÷ baseline, log"}},
         "shapes": [level("y", 1.0, "solid"), *(level("y", ratio, "dash") for ratio in _claims(fair, unit))],
         "annotations": [_claim_label(ratio, place) for place, ratio in enumerate(_claims(fair, unit))],
         "hovermode": "closest",

@@ -64,6 +64,10 @@ class Finding:
         return next((pair for pair in self.at_loss if pair[0].share == share), None)
 
     @property
+    def cost_label(self) -> str:
+        return self.unit.of(self.arm.spec.unit)
+
+    @property
     def matched(self) -> bool:
         return self.judgement.verdict is not Verdict.UNMATCHED
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from training.records import Purpose
 from webapp.results import notation
 from webapp.results import savings as judged
-from webapp.results.comparison import ArmResult, Comparison, Unit
+from webapp.results.comparison import ArmResult, Comparison, Unit, counted
 from webapp.results.savings import Finding
 from webapp.results.statistics import Estimate
 
@@ -68,7 +68,7 @@ def curves(comparison: Comparison) -> Table:
         "arm",
         "seed",
         "steps",
-        "tokens",
+        f"{comparison.counted}s",
         "executed FLOPs",
         "effective FLOPs",
         "wall seconds",
@@ -99,7 +99,7 @@ def savings(found: tuple[Finding, ...]) -> Table:
         "bound",
         "note",
     )
-    unit = found[0].unit.label if found else ""
+    unit = found[0].cost_label if found else ""
     return Table(f"Saving in {unit} at equal loss", headings, tuple(rows))
 
 
@@ -111,7 +111,7 @@ def budgets(found: tuple[Finding, ...]) -> Table:
         if (budget := finding.budget)
     ]
     headings = ("arm", "budget", "saving", "low", "high", "loss difference", "low", "high", "n", "interval")
-    unit = found[0].unit.label if found else ""
+    unit = found[0].cost_label if found else ""
     return Table(f"Saving in {unit} at equal budget, and the loss paid", headings, tuple(rows))
 
 
@@ -145,7 +145,8 @@ def budgets_in_words(found: tuple[Finding, ...]) -> Table:
     for finding in found:
         if not finding.matched:
             rows.append((finding.arm.label, _withheld(finding), *[notation.WITHHELD] * len(units), notation.NONE))
-    headings = ("arm", "budget", *(unit.label for unit in units), "final loss less the baseline's (nats)")
+    data = counted([finding.arm for finding in found])
+    headings = ("arm", "budget", *(unit.of(data) for unit in units), "final loss less the baseline's (nats)")
     return Table("Saving, and the loss paid for it [95% interval over seeds]", headings, tuple(rows))
 
 

@@ -59,7 +59,7 @@ def _context(found: Experiment, ask: Ask, stamp: str) -> dict[str, Any]:
         "not_counted": wording.NOT_COUNTED,
         "ask": ask,
         "tabs": list(Tab),
-        "units": units(ask.tab, comparison),
+        "units": [(unit, unit.of(comparison.counted)) for unit in units(ask.tab, comparison)],
         "qualities": qualities(comparison) if ask.tab is Tab.FRONTIER else (),
         "quality": quality(comparison, ask),
         "overheads": list(Overheads),

@@ -16,8 +16,8 @@ NOT_COUNTED = "evaluation, work redone after a crash, norms, activations and the
 DEFINITIONS = (
     (
         "Evaluation loss",
-        "Mean loss on the fixed validation stream, the same tokens and context for every arm, on the whole network. "
-        "Averages of the training loss are never used for claims.",
+        "Mean loss per token, or per image, on the fixed validation examples, the same for every arm, on the whole "
+        "network. Averages of the training loss are never used for claims.",
     ),
     (
         "Cost to reach a loss L",
@@ -143,7 +143,7 @@ def _at_equal_loss(finding: Finding) -> str:
         return f"Its cost at equal loss, {goal}, is not shown: {estimate.note}."
     if estimate.bound:
         return f"To reach {goal} it saves at least {notation.percent(estimate.value)}: {estimate.note}."
-    ratio = f"To reach {goal} {finding.arm.label} needs {1 - estimate.value:.2f}× the baseline's {finding.unit.label}"
+    ratio = f"To reach {goal} {finding.arm.label} needs {1 - estimate.value:.2f}× the baseline's {finding.cost_label}"
     if estimate.interval is None:
         return f"{ratio}; {estimate.note}."
     low, high = 1 - estimate.interval.high, 1 - estimate.interval.low
@@ -171,7 +171,7 @@ def _at_equal_budget(finding: Finding) -> str:
     if budget is None or budget.loss.value is None or budget.saving.value is None:
         return ""
     saved = budget.saving.value
-    spent = f"used {notation.percent(abs(saved))} {'fewer' if saved >= 0 else 'more'} {finding.unit.label}"
+    spent = f"used {notation.percent(abs(saved))} {'fewer' if saved >= 0 else 'more'} {finding.cost_label}"
     if finding.unit is Unit.SECONDS:
         spent = f"took {notation.percent(abs(saved))} {'less' if saved >= 0 else 'more'} wall time"
     return f"At equal {budget.kind} it {spent} and {_ended(budget.loss)}."

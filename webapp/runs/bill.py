@@ -36,7 +36,7 @@ class Redone(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """FLOPs per token of the training steps, by the closed form of the arm and as counted."""
+    """FLOPs per token or image of the training steps, by the closed form of the arm and as counted."""
 
     planned: float
     counted: float

@@ -14,7 +14,6 @@ from webapp.results.tables import Table
 from webapp.runs.models import Artifact, Point, Run
 from webapp.teams.access import person
 
-COLUMNS = ("phase", "series", "step", "value", "FLOPs", "tokens", "seconds")
 ROWS_SHOWN = 200
 """Newest points that the table on the page shows; the CSV has all."""
 
@@ -24,7 +23,8 @@ def curves(run: Run, *, newest: int | None = None) -> Table:
     points = Point.objects.filter(series__run=run, superseded=False)
     columns = ("series__phase", "series__name", "step", "value", "flops", "tokens", "seconds")
     found = points.order_by("-step", "series") if newest else points.order_by("series", "step")
-    return Table("Points", COLUMNS, tuple(found.values_list(*columns)[:newest]))
+    headings = ("phase", "series", "step", "value", "FLOPs", f"{run.arm.spec.unit}s", "seconds")
+    return Table("Points", headings, tuple(found.values_list(*columns)[:newest]))
 
 
 @require_GET

@@ -79,6 +79,7 @@ def run(request: HttpRequest, code: str) -> HttpResponse:
         "costs": bill.entries(costs),
         "redone": bill.redone(costs),
         "check": bill.check(found, costs),
+        "unit": found.arm.spec.unit,
         "formula": found.arm.spec.flops_per_trained_token(),
         "uncounted": bill.uncounted(attempts),
         "scale": Scale.PERCENT if request.GET.get("scale") == Scale.PERCENT else Scale.ABSOLUTE,

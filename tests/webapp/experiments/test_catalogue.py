@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.webapp.people import member
-from training import catalog
+from training import catalog, composition
 from training.evidence import evidence
 from webapp.experiments import replication
 from webapp.experiments.models import Experiment
@@ -65,3 +65,27 @@ def test_the_page_shows_the_verdict_the_runs_the_command_and_every_bar(name: str
 
 def test_a_method_that_nobody_measured_says_so() -> None:
     assert "Measured" not in member().get("/methods/dense/").content.decode()
+
+
+@pytest.mark.parametrize("name", [name for name in catalog.names() if name != "dense"])
+def test_the_page_says_what_a_method_is_for_what_it_decides_and_what_it_combines_with(name: str) -> None:
+    card, page = catalog.card(name), member().get(f"/methods/{name}/").content.decode()
+    fits = page.partition("<h2>Where it fits</h2>")[2].partition("</section>")[0]
+    assert all(catalog.task(task).title in fits for task in card.tasks)
+    decided = {aspect for aspect, words in catalog.ASPECTS.items() if words in fits}
+    assert decided == set(card.owns)
+    offered = {other for other in catalog.names() if f'href="/methods/{other}/"' in fits}
+    sharing = {
+        other
+        for other in catalog.names()
+        if other not in ("dense", name)
+        and not composition.clash(name, other)
+        and set(card.tasks) & set(catalog.card(other).tasks)
+    }
+    assert offered == sharing
+
+
+def test_the_baseline_decides_nothing() -> None:
+    page = member().get("/methods/dense/").content.decode()
+    assert "Where it fits" in page
+    assert "Decides" not in page

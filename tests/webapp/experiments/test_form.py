@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.webapp.experiments.filling import NEW, asked, edited, refusals, values_of, with_est
 from tests.webapp.people import member
+from training import catalog
 from training.spec import RunSpec
 from webapp.experiments.models import Arm, Experiment
 from webapp.runs.models import Run, Worker
@@ -200,3 +203,17 @@ def test_a_hugging_face_id_overrides_the_choice() -> None:
     client = member()
     client.post(NEW, asked(client, **{"data.hub": "roneneldan/TinyStories"}))
     assert Arm.objects.get().body["data"]["source"] == "hf:roneneldan/TinyStories"
+
+
+@pytest.mark.parametrize(
+    ("task", "unit", "other"),
+    [("language_modelling", "Tokens", "image"), ("image_classification", "Images", "token")],
+)
+def test_the_form_and_its_plan_count_in_the_unit_of_the_task(task: str, unit: str, other: str) -> None:
+    page = member().get(f"{NEW}?task={task}").content.decode()
+    assert f'<option value="tokens">{unit}</option>' in page
+    titles = {catalog.task(name).title.lower() for name in catalog.tasks()}
+    words = re.sub(r"<[^>]*>", " ", page.partition("<main")[2]).lower()
+    for title in titles:
+        words = words.replace(title, "")
+    assert other not in words

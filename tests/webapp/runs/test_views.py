@@ -246,3 +246,21 @@ def test_a_name_full_of_markup_is_shown_as_text() -> None:
     page = client.get(f"/runs/{run.code}/").content.decode()
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
+
+
+@pytest.mark.parametrize(("task", "unit"), [("language_modelling", "token"), ("image_classification", "image")])
+def test_the_page_counts_in_the_unit_of_the_task(task: str, unit: str) -> None:
+    client = member()
+    arm = ArmRequest("Dense", RunSpec.model_validate({"task": task}), is_baseline=True)
+    launch(
+        project=Project.objects.get(), owner=User.objects.get(), title="One", arms=[arm], seeds=range(1), queue="cpu"
+    )
+    lease = port.claim("cpu", "cpu-0@lab")
+    assert lease is not None
+    port.start(lease, {"git": "1f3c9ab"})
+    port.record(lease, [point(1, 3.0)], [CostLine("train", Purpose.TRAIN, executed=1e9, effective=1e9)])
+    page = client.get(f"/runs/{lease.code}/").content.decode()
+    assert f"nats per {unit};" in page
+    assert f">{unit.capitalize()}s</th>" in page
+    assert f"FLOP per {unit}" in page
+    assert client.get(f"/runs/{lease.code}/points.csv").content.decode().splitlines()[0].split(",")[5] == f"{unit}s"
