@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.training.workbench import Trained, Workbench
+from training import assembly
 from training.flops import counted
 from training.methods.fractrain.card import FracTrainKnobs
 from training.methods.fractrain.costs import least_percent
@@ -239,8 +240,12 @@ def test_interruption_changes_nothing(mode: Any, bench: Workbench) -> None:
     assert all(torch.equal(weight, torn.weights()[name]) for name, weight in smooth.weights().items())
     series = {point.name for point in smooth.memory.points}
     assert all(smooth.series(name) == torn.series(name) for name in series)
-    assert smooth.lab.score(smooth.outcome) == torn.lab.score(torn.outcome)
     assert effective(smooth) == effective(torn)
+    expected = smooth.lab.score(smooth.outcome)
+    assert torn.lab.score(torn.outcome) == expected
+    torn.memory.stop_every = None
+    late = bench.lab(torn.lab.spec, torn.memory)
+    assert late.score(assembly.run(late)) == expected
 
 
 def test_an_evolving_subnetwork_trains_in_low_precision(bench: Workbench) -> None:

@@ -43,8 +43,8 @@ cannot be reached**: the gate then stays at it. With weights of 4 bits the optio
 `least_percent` show it. The cost term is a sum over the images of a batch: change `beta` with the batch size, or choose
 the mean.
 
-**What is inferred or ours.** Biases stay fp32 (the code's convolutions have none), attention scores too; the gates are
-weighed down by the optimiser like other weights, as in the code's one SGD. Decoders: the paper trains a Transformer,
+**What is inferred or ours.** Biases stay fp32 (the code's convolutions have none), attention scores too; the optimiser
+decays the gates like other weights, as in the code's one SGD. Decoders: the paper trains a Transformer,
 how was not read. Where one layer's tokens are one matrix, a "sample" is a token; this matters with clipping alone. The
 gate's candidate outputs all update the batch norms, as in the code; its second, unused pass through each shortcut is
 left out. Bits of depthwise convolutions do not occur in our networks.

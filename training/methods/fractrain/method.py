@@ -74,6 +74,7 @@ class Fractional(Hook):
             self.losses.zero_()
         loop.note("turning_points", self.indicator.turns)
         loop.note("threshold", self.indicator.eps)
+        loop.note("loss_scale", self.indicator.scale)
         loop.note("effective_share", loop.learner.discount["bits"])
         if self.chooser is None:
             loop.note("bits", self.simulation.bits.activation)
