@@ -9,7 +9,7 @@ from torch import nn
 
 from tests.training.methods.test_spfde import begun, images, timetable, trained
 from tests.training.workbench import Workbench
-from training.loop import Loop, advance
+from training.loop import Hook, Loop, advance
 from training.methods.spfde.knobs import SpfdeKnobs
 from training.methods.spfde.sparsity import Masks, draw, effective, grow, prune
 from training.models.classifier import Classifier
@@ -71,6 +71,18 @@ def test_masked_weights_are_zero_after_every_step(bench: Workbench, knobs: Spfde
             assert not weight[~masks(loop).masks[layer]].any()
 
     trained(loop, 20, look)
+
+
+def test_masked_weights_have_no_gradient_for_clipping_and_momentum_to_see(bench: Workbench) -> None:
+    class Watch(Hook):
+        def before_update(self, loop: Loop) -> None:
+            for layer, weight in weights(loop).items():
+                assert weight.grad.any()
+                assert not weight.grad[~masks(loop).masks[layer]].any()
+
+    loop = begun(bench, images(bench, SOFT))
+    loop.hooks = (*loop.hooks, Watch())
+    trained(loop, 5)
 
 
 def test_the_soft_bound_grows_beyond_and_comes_back_to_the_sparsity(bench: Workbench) -> None:
