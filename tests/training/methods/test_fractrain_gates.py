@@ -10,12 +10,14 @@ import torch.nn.functional as F
 from tests.training.methods.test_fractrain import IMAGES, QUICK, effective, last, simulation, trained
 from tests.training.workbench import Workbench
 from training.methods.fractrain.card import FracTrainKnobs, stages
-from training.methods.fractrain.costs import chosen_percent
+from training.methods.fractrain.costs import chosen_percent, least_percent
 from training.methods.fractrain.gates import Chooser, one_hot, push
+from training.methods.fractrain.reproduction import OPTIONS, REPRODUCTION, SHAPE
 from training.models.build import build
 from training.models.images import ImageShape
 from training.parts.bits import Bits
 from training.records import Purpose
+from training.spec import RunSpec
 
 SMALL = ImageShape("resnet", (4, 8), (1, 1), side=8, channels=1)
 
@@ -139,3 +141,12 @@ def test_a_run_tells_what_its_gates_chose(bench: Workbench) -> None:
     line, shape = done.lab.ledger.line("train", Purpose.TRAIN), done.lab.spec.shape
     effective, executed = line.effective / line.tokens, line.executed / line.tokens
     assert chosen_percent(shape, 2, effective=effective, executed=executed) == pytest.approx(100 * Bits(4, 4, 6).step)
+
+
+def test_the_reproduction_reads_the_gates_that_it_trains() -> None:
+    specs = [RunSpec.model_validate({**REPRODUCTION.spec, **arm.changes}) for arm in REPRODUCTION.arms]
+    assert all(spec.shape == SHAPE for spec in specs)
+    knobs = [found for spec in specs if isinstance(found := spec.knobs.get("fractrain"), FracTrainKnobs)]
+    gated = [found for found in knobs if found.mode != "pfq"]
+    assert [len(found.options) for found in gated] == [OPTIONS, OPTIONS]
+    assert all(found.target > least_percent(found.options) for found in gated)
