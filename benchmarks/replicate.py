@@ -1,7 +1,10 @@
 """Runs what methods' cards ask for, with real servers, workers and comparison, and writes `evidence.json` beside them.
 
+`docs/measured.md` is written from all evidence after each.
+
     python -m benchmarks.replicate est              # about 15 minutes on two idle cores
     python -m benchmarks.replicate --all --small    # every card whose reproduction is small
+    python -m benchmarks.replicate --table          # run nothing, write docs/measured.md anew
 
 It shares its state with the demo, in `var/`. An experiment that is there already goes on or is read again; `--again`
 launches a new one. Wall times depend on what else the machine does; FLOPs and losses do not.
@@ -21,12 +24,14 @@ from webapp.demo.__main__ import prepare, programs, serve
 from webapp.demo.embedded import ServerFailed
 from webapp.demo.home import Home, Occupied
 from webapp.demo.processes import Fallen, Fleet
+from webapp.results import measured
 
 if TYPE_CHECKING:  # it reads the database's settings, which are made first
     from webapp.demo.watch import Screen
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 HOST = "127.0.0.1"
+TABLE = CHECKOUT / "docs" / "measured.md"
 
 
 def options(arguments: list[str]) -> argparse.Namespace:
@@ -35,10 +40,11 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--all", action="store_true", help="every method whose card asks for a reproduction")
     parser.add_argument("--small", action="store_true", help="only reproductions for two CPU cores")
     parser.add_argument("--again", action="store_true", help="launch new experiments")
+    parser.add_argument("--table", action="store_true", help="only write the table of the evidence that is there")
     asked = parser.parse_args(arguments)
     if unknown := set(asked.methods) - set(catalog.names()):
         parser.error(f"no method {', '.join(sorted(unknown))}; there are {', '.join(catalog.names())}")
-    if not chosen(asked):
+    if not asked.table and not chosen(asked):
         parser.error("no card among these asks for a reproduction")
     return asked
 
@@ -86,11 +92,15 @@ def one(card: Card, username: str, fleet: Fleet, *, screen: Screen, again: bool)
         return failed
     found = gathered(card, experiment, command=f"python -m benchmarks.replicate {card.name}")
     screen.say(f"\n{len(found.passed)} of {len(found.bars)} bars passed; written to {keep(found)}")
+    TABLE.write_text(measured.markdown())
     return 0
 
 
 def main(arguments: list[str]) -> int:
     asked = options(arguments)
+    if asked.table:
+        TABLE.write_text(measured.markdown())
+        return 0
     fleet = Fleet(lambda text: print(text, flush=True))
     try:
         home = Home(CHECKOUT)

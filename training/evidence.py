@@ -22,12 +22,16 @@ NAME = "evidence.json"
 
 
 class MeasuredRun(Strict):
-    """One seed. `evaluations` are steps, executed FLOPs and validation loss; `weights` is the SHA-256 of its file."""
+    """One seed. `evaluations` are steps, executed FLOPs and validation loss; `weights` is the SHA-256 of its file.
+
+    Effective FLOPs are None where the evidence is older than their record.
+    """
 
     code: str
     seed: int
     weights: str = Field(pattern=r"^[0-9a-f]{64}$")
     executed_flops: float
+    effective_flops: float | None = None
     wall_seconds: float
     evaluations: tuple[tuple[int, float, float], ...] = Field(min_length=1)
 

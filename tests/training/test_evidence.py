@@ -66,7 +66,7 @@ def test_the_bars_are_the_cards_and_are_judged_as_it_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_evidence_survives_the_trip_through_its_file(name: str) -> None:
-    assert of(name).written() == path(name).read_text()
+    assert Evidence.model_validate_json(of(name).written()) == of(name)
 
 
 def test_a_method_that_nobody_measured_has_no_evidence() -> None:

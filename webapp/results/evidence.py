@@ -132,7 +132,7 @@ def _arm(arm: ArmResult, weights: dict[str, str]) -> MeasuredArm:
 def _run(run: SeedRun, weights: str) -> MeasuredRun:
     return MeasuredRun(
         code=run.code, seed=run.seed, weights=weights, executed_flops=run.total(Unit.EXECUTED) or 0.0,
-        wall_seconds=run.total(Unit.SECONDS) or 0.0,
+        effective_flops=run.total(Unit.EFFECTIVE) or 0.0, wall_seconds=run.total(Unit.SECONDS) or 0.0,
         evaluations=tuple((at.steps, at.executed, at.loss) for at in run.evaluations if at.loss is not None),
     )  # fmt: skip
 

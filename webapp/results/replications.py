@@ -10,12 +10,12 @@ from typing import Any
 
 from training import catalog
 from training.catalog import Card
-from training.evidence import Evidence, MeasuredSaving, evidence
+from training.evidence import Evidence, evidence
 from training.spec import RunSpec
 from webapp.results import notation
+from webapp.results.measured import Row
 from webapp.results.savings import Finding
 from webapp.results.settled import Settled, settled
-from webapp.results.statistics import Estimate, Interval
 from webapp.results.verdict import Verdict
 
 
@@ -48,6 +48,11 @@ class Record:
     measurements: tuple[Measurement, ...]
 
     @property
+    def measured(self) -> Row:
+        """The evidence in words, as `docs/measured.md` has it."""
+        return Row(self.card, self.evidence)
+
+    @property
     def verdicts(self) -> tuple[str, ...]:
         """The evidence's first; an experiment counts once."""
         own = [self.evidence.verdict] if self.evidence and self.evidence.verdict != Verdict.UNMATCHED else []
@@ -73,7 +78,7 @@ class Record:
     def saving(self) -> str:
         """The saving behind the verdict; a dash where there is none."""
         if self.evidence and self.evidence.verdict == self.verdict:
-            return notation.saving(_estimate(self.evidence.saving))
+            return self.measured.saving
         return self.measurements[0].saving if self.measurements else notation.NONE
 
     @property
@@ -102,11 +107,6 @@ def record(card: Card, found: Sequence[Settled]) -> Record:
     others = [each for each in found if own is None or each.code != own.experiment]
     spoken = [(each, _speaks(card, each.findings)) for each in others]
     return Record(card, own, tuple(_measurement(each, finding) for each, finding in spoken if finding is not None))
-
-
-def _estimate(found: MeasuredSaving) -> Estimate:
-    span = Interval(found.low, found.high, found.interval) if found.low is not None and found.high is not None else None
-    return Estimate(found.value, found.n, span, found.bound, found.note)
 
 
 def _speaks(card: Card, findings: Sequence[Finding]) -> Finding | None:
