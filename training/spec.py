@@ -252,12 +252,14 @@ def _started(data: dict[str, Any]) -> dict[str, Any]:
     if name is None or name not in catalog.tasks():
         return data
     task, filled = catalog.task(name), dict(data)
-    for part, values in task.starts_from.items():
+    starts = dict(task.starts_from)
+    evals = starts.pop("evals", task.evals)
+    for part, values in starts.items():
         given = filled.get(part, {})
         given = given.model_dump() if isinstance(given, Strict) else given
         if isinstance(given, dict):
             filled[part] = {**values, **given}
-    return {"evals": task.evals, **filled} if task.starts_from else filled
+    return {"evals": evals, **filled} if starts else filled
 
 
 def _error(path: tuple[str, ...], text: str) -> InitErrorDetails:

@@ -45,7 +45,9 @@ def form_field(info: FieldInfo) -> forms.Field:
     if kind is bool:
         return forms.BooleanField(**common)
     if get_origin(kind) is Literal:
-        return forms.CharField(widget=forms.Select(choices=[(value, value) for value in get_args(kind)]), **common)
+        empty = [("", "not said")] if info.default is None else []
+        choices = [*empty, *((value, value) for value in get_args(kind))]
+        return forms.CharField(widget=forms.Select(choices=choices), **common)
     attributes = bounds(info)
     if kind in (int, float):
         attributes["step"] = "any" if kind is float else "1"
@@ -71,7 +73,9 @@ class JSONObject(forms.CharField):
 
 
 def typed(value: Any, field: forms.Field) -> Any:
-    """A number field's text as the number that it is, whole if it can be; all else as it came."""
+    """The number that a number field's text is, whole if it can be; what a choice chooses; all else as it came."""
+    if isinstance(field.widget, forms.Select):
+        return next((choice for choice, _ in field.widget.choices if str(choice) == value), value)
     if not isinstance(field.widget, forms.NumberInput) or not isinstance(value, str):
         return value
     for kind in (int, float):

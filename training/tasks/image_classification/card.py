@@ -62,5 +62,5 @@ CARD = TaskCard(
         "digits": "Handwritten digits: 8 pixels, grey, 10 classes",
     },
     offers=offers,
-    starts_from={"data": {"source": "fashion-mnist"}, "model": {"preset": "resnet8"}},
+    starts_from={"data": {"source": "fashion-mnist"}, "model": {"preset": "resnet8"}, "evals": ("calibration",)},
 )
