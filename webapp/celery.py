@@ -63,7 +63,7 @@ def configure() -> None:
         broker_transport_options=TRANSPORT,
         beat_scheduler="celery.beat:Scheduler",
         timezone="UTC",
-        imports=["webapp.runs.sweep", "webapp.runs.dominance"],
+        imports=["webapp.runs.sweep", "webapp.runs.dominance", "webapp.runs.studies"],
         beat_schedule={
             name: {
                 "task": f"webapp.runs.{name}",
@@ -74,6 +74,7 @@ def configure() -> None:
                 ("reap", settings.REAP_SECONDS),
                 ("dispatch", settings.DISPATCH_SECONDS),
                 ("weigh", settings.REAP_SECONDS),
+                ("study", settings.REAP_SECONDS),
             )
         },
     )

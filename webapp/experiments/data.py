@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from django.conf import settings
 
@@ -14,9 +15,9 @@ from webapp.datasets.models import Dataset
 from webapp.teams.models import Project
 
 
-def data_problem(data: DataSpec, project: Project) -> str:
-    """Why this project cannot train on it; empty if nothing is known against it."""
-    kind, _, name = data.source.partition(":")
+def data_problem(data: DataSpec, project: Project, field: Literal["source", "domain"] = "source") -> str:
+    """Why this project cannot train on it, or on its second text; empty if nothing is known against it."""
+    kind, _, name = (getattr(data, field) or "").partition(":")
     if kind == "dataset":
         size = Dataset.objects.filter(project=project, code=name).values_list("bytes", flat=True).first()
         return f"this project has no data set {name}" if size is None else _too_short(size, data.context)

@@ -36,6 +36,10 @@ class Experiment(models.Model):
     retimes = models.ForeignKey("Arm", null=True, blank=True, on_delete=models.SET_NULL, related_name="retimings")
     """The arm of another experiment that this one times again."""
 
+    study = models.CharField(max_length=60, blank=True, default="", db_default="")
+    """Name of the study that asks for its runs; empty where a person did."""
+    study_knobs = models.JSONField(default=dict, db_default={})
+
     objects = ExperimentQuerySet.as_manager()
 
     class Meta:
@@ -67,6 +71,16 @@ class Arm(models.Model):
     @cached_property
     def spec(self) -> RunSpec:
         return RunSpec.model_validate(self.body)
+
+
+class Finding(models.Model):
+    """What a study concluded from the runs that were over by then; made anew when more are."""
+
+    experiment = models.OneToOneField(Experiment, on_delete=models.CASCADE)
+    body = models.JSONField()
+    """One class of the study's, a `training.study.Finding`."""
+    until = models.DateTimeField()
+    """End of the last run that it knows."""
 
 
 class Forecast(models.Model):

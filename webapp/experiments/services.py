@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from django.db import transaction
 
@@ -19,6 +19,9 @@ from webapp.teams.models import AuditEvent, Project
 
 SEEDS, RUNS, ARMS = 50, 200, 20
 """Most seeds, runs and arms of one launch."""
+STUDY_ARMS = 66
+"""Most arms that a study asks for at once."""
+TEXTS: tuple[Literal["source", "domain"], ...] = ("source", "domain")
 LARGEST_SEED = 2**31 - 1
 
 
@@ -52,16 +55,30 @@ def launch(
     seeds: Sequence[int],
     queue: str,
     stop_dominated: bool = False,
+    study: str = "",
+    study_knobs: Mapping[str, Any] | None = None,
 ) -> Experiment:
     """Write the experiment, its arms, and one queued run per arm and seed; the dispatcher finds them.
 
     Runs are queued seed by seed, so that a comparison over few seeds is there early. Raises LaunchRefused.
     """
-    if problems := refusals(project=project, title=title, arms=arms, seeds=seeds, queue=queue):
+    most = STUDY_ARMS if study else ARMS
+    if problems := refusals(project=project, title=title, arms=arms, seeds=seeds, queue=queue, most=most):
         raise LaunchRefused(problems)
     experiment = Experiment.objects.create(
-        project=project, title=title.strip(), question=question, owner=owner, stop_dominated=stop_dominated
-    )
+        project=project, title=title.strip(), question=question, owner=owner, stop_dominated=stop_dominated,
+        study=study, study_knobs=study_knobs or {},
+    )  # fmt: skip
+    add(experiment, arms, seeds=seeds, queue=queue, actor=owner.get_username(), note="launched")
+    AuditEvent.objects.create(actor=owner, project=project, verb="launched", object=f"experiment {experiment.code}")
+    return experiment
+
+
+@transaction.atomic
+def add(
+    experiment: Experiment, arms: Sequence[ArmRequest], *, seeds: Sequence[int], queue: str, actor: str, note: str
+) -> list[Run]:
+    """Write arms and their queued runs, with forecasts; whoever calls has seen that nothing stands against them."""
     rows = [
         Arm.objects.create(
             experiment=experiment,
@@ -73,30 +90,34 @@ def launch(
         for arm in arms
     ]
     runs = Run.objects.bulk_create([Run(arm=arm, seed=seed, queue=queue) for seed in seeds for arm in rows])
-    RunEvent.objects.bulk_create(
-        [RunEvent(run=run, now=State.QUEUED, actor=owner.get_username(), note="launched") for run in runs]
-    )
+    RunEvent.objects.bulk_create([RunEvent(run=run, now=State.QUEUED, actor=actor, note=note) for run in runs])
     forecast.store(runs, queue)
-    AuditEvent.objects.create(actor=owner, project=project, verb="launched", object=f"experiment {experiment.code}")
-    return experiment
+    return runs
 
 
 def refusals(
-    *, project: Project, title: str, arms: Sequence[ArmRequest], seeds: Sequence[int], queue: str
+    *, project: Project, title: str, arms: Sequence[ArmRequest], seeds: Sequence[int], queue: str, most: int = ARMS
 ) -> dict[str, str]:
     """Everything that stands against this launch, by path; empty if nothing does."""
-    problems = _about_seeds(seeds) | _about_arms(arms)
+    problems = _about_seeds(seeds) | _about_arms(arms, most)
     if not title.strip() or len(title) > 200 or "\x00" in title:
         problems["title"] = "give a title of 1 to 200 characters"
     if len(seeds) * len(arms) > RUNS:
         problems["seeds"] = f"{len(arms)} arms x {len(seeds)} seeds are more than {RUNS} runs; launch fewer at a time"
+    return problems | unsuited(arms, project=project, queue=queue)
+
+
+def unsuited(arms: Sequence[ArmRequest], *, project: Project, queue: str) -> dict[str, str]:
+    """Arms that no worker of the queue can hold, or whose data this project does not have, by path."""
+    problems: dict[str, str] = {}
     for place, arm in enumerate(arms):
         if arm.added:  # its network and its data are those of the arm that it matches
             continue
         if message := memory_problem(memory_bytes(arm.spec), queue):
             problems[f"arms.{place}.model.preset"] = message
-        if message := data_problem(arm.spec.data, project):
-            problems[f"arms.{place}.data.source"] = message
+        for field in TEXTS:
+            if message := data_problem(arm.spec.data, project, field):
+                problems[f"arms.{place}.data.{field}"] = message
     return problems
 
 
@@ -113,13 +134,13 @@ def _about_seeds(seeds: Sequence[int]) -> dict[str, str]:
     return {}
 
 
-def _about_arms(arms: Sequence[ArmRequest]) -> dict[str, str]:
+def _about_arms(arms: Sequence[ArmRequest], most: int) -> dict[str, str]:
     if not arms:
         return {"arms": "choose at least one method"}
-    if len(arms) > ARMS:
+    if len(arms) > most:
         added = sum(arm.added for arm in arms)
         counted = f"{len(arms)} arms" + (f", {added} of them matched baselines" if added else "")
-        return {"arms": f"{counted}; at most {ARMS} in one experiment"}
+        return {"arms": f"{counted}; at most {most} in one experiment"}
     problems: dict[str, str] = {}
     first: dict[str, int] = {}
     for place, arm in enumerate(arms):

@@ -25,7 +25,7 @@ from training.studies.dcpt.law import (
 
 SECTIONS = 3
 """Parts of the tokens of a run, each left out once; the last one is an extrapolation."""
-FOLD_STARTS = 4
+FOLD_STARTS = 3
 """Random starts of a fit without a fold, and of the plain form: more of them were seen to end in the same minimum."""
 FEW = 100
 """Points below which nine parameters are easily too many."""
