@@ -96,7 +96,7 @@ def test_the_soft_bound_grows_beyond_and_comes_back_to_the_sparsity(bench: Workb
 
 
 def test_pruned_to_the_sparsity_first_and_what_grows_starts_at_zero(bench: Workbench) -> None:
-    loop = trained(begun(bench, images(bench, SOFT, budget={"steps": 80})), 10)
+    loop = trained(begun(bench, images(bench, SOFT, budget={"steps": 80})), 20)
     for name, weight in weights(loop).items():
         assert off_by(int(weight.count_nonzero()), 0.1, weight.numel()) <= 1
         assert off_by(int(masks(loop).masks[name].sum()), 0.15, weight.numel()) <= 1
