@@ -28,6 +28,10 @@ from worker.log import CappedLog
 from worker.sink import FENCED
 
 log = logging.getLogger(__name__)
+KILLED = (
+    "; nobody here sent it, so most often it is the kernel, out of memory: a smaller batch, more micro-batches or "
+    "fewer workers on this host need less"
+)
 LONGEST_ISOLATION = 1800.0
 """Seconds without the database after which a trainer only wastes its device."""
 
@@ -187,7 +191,8 @@ class Watch:
             return
         kind = self.verdict or (f"signal {signal.Signals(-code).name}" if code < 0 else f"exit {code}")
         try:
-            port.crashed(self.lease, kind, f"the trainer ended: {kind}", signal=-code if code < 0 else None)
+            text = f"the trainer ended: {kind}{KILLED if code == -signal.SIGKILL and not self.verdict else ''}"
+            port.crashed(self.lease, kind, text, signal=-code if code < 0 else None)
         except Error as failure:
             log.warning("the end of run %s is left to the reaper: %s", self.lease.code, failure)
             port.reconnect()

@@ -6,6 +6,7 @@ then exits with 0; any other exit is the supervisor's to judge.
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import hashlib
 import logging
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 log = logging.getLogger("worker.trainer")
+FULL = (
+    "No space is left on the disk that holds checkpoints and weights. Free some; a run that was put back goes on from "
+    "its last checkpoint by itself, a quarantined one when you retry it."
+)
 
 
 def main() -> int:
@@ -106,6 +111,8 @@ def end(lease: Lease, outbox: Outbox, train: Callable[[], None]) -> None:
         failed("gpu_oom", f"{failure}\nA smaller batch, or more micro-batches, needs less memory.")
     except (OSError, MemoryError, torch.AcceleratorError) as failure:
         kind, text = type(failure).__name__, traceback.format_exc()
+        if isinstance(failure, OSError) and failure.errno in (errno.ENOSPC, errno.EDQUOT):
+            kind, text = "disk_full", f"{FULL}\n\n{text}"
         log.error("%s", text)
         outbox.flush()
         insist(lambda: port.crashed(lease, kind, text))
