@@ -12,7 +12,9 @@ from webapp.results.tables import Table
 
 HEADING = "inherited weights"
 NOTHING = "none"
-COSTED = frozenset({"arms", "curves", "savings", "forest", "contests", "budgets", "frontier", "ledger", "totals"})
+COSTED = frozenset(
+    {"arms", "curves", "savings", "forest", "contests", "interaction", "budgets", "frontier", "ledger", "totals"}
+)
 """Charts and tables that tell what training cost, by name: in the others the answer changes nothing."""
 
 

@@ -10,6 +10,7 @@ from webapp.results import (
     figures,
     forest,
     frontier_chart,
+    interaction,
     ledger,
     loss_chart,
     saving_chart,
@@ -49,6 +50,7 @@ TABLES: dict[str, Callable[[Comparison, Ask], Table]] = {
     "forest": lambda comparison, ask: forest.in_numbers(claimed(comparison, ask), ask.goal),
     "contests": lambda comparison, ask: tables.contests(claimed(comparison, ask)),
     "budgets": lambda comparison, ask: tables.budgets(claimed(comparison, ask)),
+    "interaction": lambda comparison, ask: interaction.in_numbers(interaction.interactions(comparison)),
     "frontier": lambda comparison, ask: frontier_chart.in_numbers(placed(comparison, ask)),
     "ledger": lambda comparison, ask: ledger.bill(comparison),
     "totals": lambda comparison, ask: ledger.in_all(comparison),
@@ -132,8 +134,13 @@ def _savings(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> li
         Panel("forest", f"At the baseline's {ask.goal.label}", forest.in_numbers(found, ask.goal), rows, beside),
         Panel("budgets", "At equal budget", tables.budgets_in_words(found)),
     ]
-    between = tables.contests(found)
-    return [*shown, Panel("contests", "Methods against each other", between)] if between.rows else shown
+    between, together = tables.contests(found), interaction.interactions(comparison)
+    if between.rows:
+        shown.append(Panel("contests", "Methods against each other", between))
+    if together:
+        said = f"{interaction.said(together)} {interaction.NOTE}"
+        shown.append(Panel("interaction", "Methods together", interaction.in_words(together), note=said))
+    return shown
 
 
 def _frontier(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> list[Panel]:
