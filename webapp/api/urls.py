@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from webapp.api.views import catalogue, datasets, document, experiments, reports, runs
+from webapp.api.views import catalogue, datasets, document, experiments, reports, runs, studies
 
 app_name = "api"
 urlpatterns = [
@@ -20,6 +20,8 @@ urlpatterns = [
     path("experiments/<slug:code>/archive", experiments.Archive.as_view(), name="experiment-archive"),
     path("experiments/<slug:code>/unarchive", experiments.Unarchive.as_view(), name="experiment-unarchive"),
     path("experiments/<slug:code>/comparison", experiments.ComparisonDetail.as_view(), name="comparison"),
+    path("experiments/<slug:code>/finding", studies.FindingDetail.as_view(), name="finding"),
+    path("studies", studies.Studies.as_view(), name="studies"),
     path("runs", runs.Runs.as_view(), name="runs"),
     path("runs/<slug:code>", runs.RunDetail.as_view(), name="run"),
     path("runs/<slug:code>/cancel", runs.Cancel.as_view(), name="run-cancel"),

@@ -17,7 +17,7 @@ from django.utils import timezone
 from tests.webapp.api.callers import Api, person, token
 from webapp.api import urls
 from webapp.datasets.models import Dataset
-from webapp.experiments.models import Experiment
+from webapp.experiments.models import Experiment, Finding
 from webapp.reviews import services as reviews
 from webapp.reviews.models import Comment, Report
 from webapp.runs.models import Artifact, Run
@@ -34,6 +34,7 @@ OPEN = {
     "experiments",
     "datasets",
     "reports",
+    "studies",
     "openapi",
 }
 """Addresses that answer every person who signed in, each with what that person may see."""
@@ -60,6 +61,7 @@ class World:
         words = {"title": "Report", "body": "{{ table arms }}"}
         bodies: dict[str, dict[str, Any]] = {
             "reports": words | {"experiment": self.codes["experiments"]},
+            "studies": {"project": self.body["project"], "title": "Which share?", "study": "dcpt"},
             "report-edit": words | {"revision": 1},
             "report-submit": {"revision": 1},
             "report-review": {"revision": 1, "accepted": False, "sentence": "No."},
@@ -94,6 +96,7 @@ def world(api: Api, request_body: dict[str, Any], project: Project) -> World:
     made.codes["artifacts"] = weights.code
     made.codes["datasets"] = Dataset.objects.create(project=project, name="Text", sha256="0" * 64, bytes=1).code
     author = Membership.objects.get().user
+    Finding.objects.create(experiment=run.arm.experiment, body={}, until=run.created_at)
     report = reviews.create(run.arm.experiment, author, title="Report", body="{{ table arms }}")
     reviews.submit(report, author, revision=1)
     made.codes["reports"] = report.code
