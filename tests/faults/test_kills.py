@@ -39,6 +39,7 @@ def test_an_undisturbed_run_logs_its_curves_and_pays_nothing_twice(undisturbed: 
 def test_a_killed_trainer_costs_only_the_work_since_its_checkpoint(stack: Stack, undisturbed: dict[str, Any]) -> None:
     run = training(stack)
     stack.trainer(run).kill()
+    stack.until(lambda: "out of memory" in stack.run(run, "failure_text"))
     assert finish_as_undisturbed(stack, run, undisturbed) > 0
     assert stack.rows("SELECT exit_class, signal FROM runs_attempt WHERE run_id = %s AND n = 1", run) == [
         ("signal SIGKILL", signal.SIGKILL)
