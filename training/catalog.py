@@ -72,7 +72,7 @@ class Card:
     stages: Callable[[Any, Any, int], tuple[Stage, ...]]
     """`stages(knobs, shape, context)`: the closed form of what training will execute, for the forecast."""
     owns: tuple[Aspect, ...]
-    """What of a run the method decides. One that owns the phases has a `run`; any other has an `attach`."""
+    """What of a run the method decides. One that owns the phases has a `run`; any other gives part of `lab.Part`."""
     refuses: Callable[[Any, RunSpec], str] = lambda knobs, spec: ""
     """`refuses(knobs, spec)`: why these knobs do not suit this spec's network, data or budget; empty if they do."""
     presets: dict[str, Knobs] | None = None

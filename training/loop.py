@@ -60,7 +60,7 @@ class Hook:
         """The step is done and counted."""
 
     def on_end(self, loop: Loop) -> None:
-        """The phase is over."""
+        """The phase is over; also when it was over before and has only been loaded."""
 
     def state_dict(self) -> dict[str, Any]:
         return {}
