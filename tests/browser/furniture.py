@@ -10,11 +10,12 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from tests.webapp.results import planted
+from tests.webapp.runs.test_studies import KNOBS, finish, runs
 from training import catalog
 from training.records import Purpose
 from training.spec import Budget, RunSpec
 from webapp.datasets.models import Dataset
-from webapp.experiments import services
+from webapp.experiments import services, studies
 from webapp.experiments.models import Experiment
 from webapp.results.comparison import Line, SeedRun, Test, TestScore
 from webapp.reviews import services as reviews
@@ -22,6 +23,7 @@ from webapp.reviews.composing import draft
 from webapp.reviews.models import Report
 from webapp.runs import lifecycle, port
 from webapp.runs.models import CostLine, Point, Run, Series, Worker
+from webapp.runs.studies import advance
 from webapp.teams.models import Project
 
 VIEWS = {
@@ -53,6 +55,8 @@ def pages() -> dict[str, str]:
         "experiments": "/experiments/",
         "archived": "/experiments/?archived=1",
         "new": f"/experiments/new/?clone={experiment.code}",
+        "new-images": "/experiments/new/?method=fractrain",
+        "study": f"/experiments/{_studied(user, project).code}/study/",
         "compare": f"/experiments/{experiment.code}/",
         **{view: f"/experiments/{judged.code}/?tab={view.partition('-')[0]}{rest}" for view, rest in VIEWS.items()},
         "report": f"/reports/{_report(user, experiment).code}/",
@@ -63,6 +67,7 @@ def pages() -> dict[str, str]:
         "run-ended": f"/runs/{Run.objects.filter(arm__experiment=judged)[0].code}/?scale=percent",
         "methods": "/methods/",
         "method": "/methods/est/",
+        "method-images": "/methods/fractrain/",
         "records": "/records/",
         "data": "/data/",
         "projects": "/projects/",
@@ -85,6 +90,17 @@ def _experiment(user: User, project: Project) -> Experiment:
         seeds=range(3),
         queue="cpu",
     )
+
+
+def _studied(user: User, project: Project) -> Experiment:
+    """A study that has concluded."""
+    knobs, base = studies.judged("dcpt", {**KNOBS, "check": False}, {})
+    title = "Which share of code?"
+    experiment = studies.launch("dcpt", knobs, base, project=project, owner=user, title=title, seeds=(3,))
+    for run in runs(experiment):
+        finish(run)
+    assert advance() == 1
+    return experiment
 
 
 def _judged(project: Project) -> Experiment:
