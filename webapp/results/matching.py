@@ -51,10 +51,13 @@ def decays(optim: OptimSpec) -> bool:
 
 
 def stopped(arm: ArmResult) -> tuple[SeedRun, ...]:
-    """Finished runs that did not spend their budget: their last loss is not that of a decayed learning rate."""
+    """Finished runs that did not spend their budget: their last loss is not that of a decayed learning rate.
+
+    A method may plan for less of a budget in steps or tokens, and decay over what it plans for.
+    """
     budget = arm.spec.budget
     unit = Unit.STEPS if budget.steps else Unit.TOKENS if budget.tokens else Unit.EXECUTED
-    planned = float(budget.steps or budget.tokens or budget.flops or 0)
+    planned = float(budget.flops or (budget.steps or budget.tokens or 0) * arm.spec.trained_share())
     step = planned / arm.spec.steps()
     return tuple(run for run in arm.finished if (run.total(unit) or 0.0) < planned - max(step, NEAR * planned))
 

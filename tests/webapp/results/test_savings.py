@@ -227,3 +227,14 @@ def test_energy_is_compared_at_equal_budget_where_runs_measured_it() -> None:
 def test_a_saving_can_be_read_in_every_unit() -> None:
     shown = [findings(against_dense(0.9, 0.8), unit)[0].headline for unit in Unit if unit.accrues]
     assert all(headline is not None and headline[1].value is not None for headline in shown)
+
+
+def test_a_method_that_plans_for_less_of_its_budget_did_not_stop_early() -> None:
+    spec = RunSpec.model_validate(
+        {"task": "image_classification", "methods": ["spfde"], "knobs": {"spfde": {"sieve": 0.2}}}
+    )
+    steps = spec.steps()
+    whole = arm("Sieved", [run(seed, steps=round(0.8 * steps)) for seed in range(3)], spec=spec)
+    short = arm("Short", [run(seed, steps=round(0.6 * steps)) for seed in range(3)], spec=spec)
+    assert not stopped(whole)
+    assert len(stopped(short)) == 3
