@@ -5,7 +5,7 @@
 `dfq` lets a small recurrent gate choose the bits of each block for each image, from what the block is about to read,
 and pushes the chosen cost towards a target. `fractrain` is `dfq` whose target `pfq`'s indicator raises.
 
-**Nothing is saved on this machine.** Low precision is simulated: values are rounded to their grid and every product
+**Nothing is saved by simulation.** Low precision is simulated: values are rounded to their grid and every product
 still runs in fp32, and `dfq` runs every block once per option and keeps one. **Executed FLOPs and seconds are those of
 the simulation: `pfq` executes what dense training does and takes longer, for rounding takes time too; `dfq` executes
 several times as much.** The saving is in the *effective* FLOPs alone: a multiply-add of a by b bits counts a x b / 1024
