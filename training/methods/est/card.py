@@ -41,7 +41,6 @@ so the training loss still jumps where a stage begins.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import floor
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -49,6 +48,7 @@ from pydantic import Field, model_validator
 from training.catalog import Card, Claim, Stage
 from training.knobs import Knobs
 from training.models.shape import Shape
+from training.parts.shares import kept
 from training.reproduction import Bar, Measured, Reproduction, Variant
 
 STAGES = ("heads, neurons and layers", "heads and neurons", "whole network")
@@ -103,11 +103,6 @@ class EstKnobs(Knobs):
         """Stage 1, 2 or 3 of a step out of so many."""
         first, second = kept(self.stage1, steps, least=0), kept(self.stage1 + self.stage2, steps, least=0)
         return 1 if step < first else 2 if step < second else 3
-
-
-def kept(share: float, of: int, *, least: int = 1) -> int:
-    """How many of a number a share is: to the nearest, halves up, and not fewer than `least`."""
-    return max(least, min(of, floor(share * of + 0.5)))
 
 
 @dataclass(frozen=True)

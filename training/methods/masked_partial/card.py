@@ -41,6 +41,7 @@ from training.catalog import Card, Claim, Stage
 from training.knobs import Knobs
 from training.models.images import ImageShape
 from training.models.shape import PRESETS, Shape
+from training.parts.shares import kept
 from training.reproduction import Bar, Measured, Reproduction, Variant
 
 INFERRED = "inferred, not read in the paper"
@@ -87,11 +88,6 @@ class Units(NamedTuple):
     heads: int
     groups: int
     neurons: int
-
-
-def kept(share: float, of: int) -> int:
-    """A share of a number, to the nearest, at least one."""
-    return max(1, min(of, int(share * of + 0.5)))
 
 
 def core_units(knobs: MaskedPartialKnobs, shape: Shape) -> Units:
