@@ -37,10 +37,7 @@ class Diverged(ArithmeticError):
 
 
 class Task(Protocol):
-    """Data, loss and judgement of one kind of problem.
-
-    One with several validation losses also has `validations(predict)`: each by its name, `loss` among them.
-    """
+    """Data, loss and judgement of one kind of problem."""
 
     size: int
     """Examples in the training part."""
@@ -50,7 +47,9 @@ class Task(Protocol):
     def build(self, shape: Any = None) -> nn.Module: ...
     def batch(self, index: Tensor) -> Batch: ...
     def loss(self, model: nn.Module, batch: Batch) -> Tensor: ...
-    def validate(self, predict: Predictor) -> float: ...
+    def validate(self, predict: Predictor) -> dict[str, float]:
+        """Losses on the validation part by name; `loss` is the one that arms are compared by."""
+
     def score(self, outcome: Outcome, evals: Sequence[str]) -> list[Score]: ...
 
 
@@ -193,14 +192,14 @@ class Lab:
         """Held-out loss and the downstream tasks of the spec; billed as `eval`."""
         with self.clock.during(Segment.SCORING), self.ledger.spend("score", Purpose.EVAL):
             outcome.model.eval()
-            loss = self.task.validate(self.predictor(outcome))
+            loss = self.task.validate(self.predictor(outcome))["loss"]
             if not math.isfinite(loss):
                 raise Diverged("the validation loss of the finished model is not finite")
             held_out = Score("validation", "loss", "validation", loss, None, 1, 1, higher_is_better=False)
             scores = [held_out, *self.task.score(replace(outcome, predict=self.predictor(outcome)), self.spec.evals)]
             for name, predict in outcome.points.items():
                 found = self.task.score(replace(outcome, predict=predict), ())
-                found = [replace(held_out, value=self.task.validate(predict)), *found]
+                found = [replace(held_out, value=self.task.validate(predict)["loss"]), *found]
                 scores += [replace(score, metric=f"{score.metric}@{name}") for score in found]
         self.sink.put([], list(self.ledger.lines.values()), progress=1.0)
         return scores
@@ -253,8 +252,7 @@ class Lab:
         with self.clock.during(Segment.EVALUATING), self.ledger.spend(loop.phase, Purpose.EVAL, key="validation"):
             model.eval()
             predict = self.calling(model, loop.learner.precision)
-            several = getattr(self.task, "validations", None)
-            losses: dict[str, float] = several(predict) if several else {"loss": self.task.validate(predict)}
+            losses = self.task.validate(predict)
             model.train()
         return losses
 

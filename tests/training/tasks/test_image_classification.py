@@ -64,7 +64,7 @@ def test_validation_looks_at_the_validation_part_alone(bench: Workbench) -> None
         seen.append(images)
         return F.one_hot(images.flatten(1).sum(1).long() % 10, 10).float()
 
-    loss = found.validate(predict)
+    loss = found.validate(predict)["loss"]
     pixels = torch.from_numpy(found.images.images("validation").copy()).float() / 255
     assert torch.equal(torch.cat(seen), pixels)
     expected = F.cross_entropy(predict(pixels), torch.from_numpy(found.images.labels("validation")))

@@ -67,7 +67,7 @@ def test_validation_is_the_cross_entropy_of_its_stream(task: LanguageModelling) 
     model, tokens = task.build(), task.held_out("validation")
     logits = model(tokens[:, :-1])
     expected = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten()).item()
-    assert task.validate(model) == pytest.approx(expected, rel=1e-5)
+    assert task.validate(model)["loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_uniform_guess_costs_the_bits_of_the_vocabulary_per_byte(task: LanguageModelling, corpus: Corpus) -> None:
@@ -81,13 +81,13 @@ def test_a_uniform_guess_costs_the_bits_of_the_vocabulary_per_byte(task: Languag
 def test_training_on_it_lowers_the_validation_loss(task: LanguageModelling) -> None:
     torch.manual_seed(0)
     model = task.build()
-    before = task.validate(model)
+    before = task.validate(model)["loss"]
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for step in range(30):
         optimizer.zero_grad()
         task.loss(model, task.batch(torch.arange(step * 8, step * 8 + 8))).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    assert task.validate(model) < before - 0.5
+    assert task.validate(model)["loss"] < before - 0.5
 
 
 def test_the_test_part_is_scored_with_a_standard_error(task: LanguageModelling) -> None:

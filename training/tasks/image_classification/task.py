@@ -72,10 +72,10 @@ class ImageClassification:
         """Mean cross-entropy per image, in nats."""
         return F.cross_entropy(model(batch["images"]).float(), batch["labels"])
 
-    def validate(self, predict: Predictor) -> float:
+    def validate(self, predict: Predictor) -> dict[str, float]:
         """Mean cross-entropy per image of the validation part, in nats."""
         images, labels = self.held_out("validation", VALIDATED)
-        return F.cross_entropy(self._logits(predict, images), labels).item()
+        return {"loss": F.cross_entropy(self._logits(predict, images), labels).item()}
 
     def held_out(self, part: Split, most: int | None = None) -> tuple[Tensor, Tensor]:
         """Evenly spread images of a part, uint8 [N, C, H, W], and their labels [N]; all of them without `most`."""

@@ -64,9 +64,9 @@ class LanguageModelling:
         logits: Tensor = model(inputs)
         return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
 
-    def validate(self, predict: Predictor) -> float:
+    def validate(self, predict: Predictor) -> dict[str, float]:
         """Mean cross-entropy per token of the validation stream, in nats."""
-        return float(self._losses(predict, self.held_out("validation")).mean())
+        return {"loss": float(self._losses(predict, self.held_out("validation")).mean())}
 
     def held_out(self, part: Split) -> Tensor:
         """At most HELD_OUT_SEQUENCES evenly spread sequences of a part, [N, context + 1]."""

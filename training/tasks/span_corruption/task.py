@@ -63,9 +63,9 @@ class SpanCorruption:
         """Mean cross-entropy per token of the target, in nats."""
         return self._losses(model, batch).mean()
 
-    def validate(self, predict: Predictor) -> float:
+    def validate(self, predict: Predictor) -> dict[str, float]:
         """Mean cross-entropy per target token of the validation part, in nats."""
-        return float(self._held_out_losses(predict, "validation").mean())
+        return {"loss": float(self._held_out_losses(predict, "validation").mean())}
 
     def held_out(self, part: Split) -> dict[str, Tensor]:
         """At most HELD_OUT_SEQUENCES evenly spread sequences of a part, corrupted the same way for every run."""

@@ -53,12 +53,9 @@ class TextMixture:
         """Mean cross-entropy per token of the mixture, in nats."""
         return self.general.loss(model, batch)
 
-    def validate(self, predict: Predictor) -> float:
-        return self.validations(predict)["loss"]
-
-    def validations(self, predict: Predictor) -> dict[str, float]:
+    def validate(self, predict: Predictor) -> dict[str, float]:
         """Mean cross-entropy per token, in nats: of each text's validation stream, and the mean of the two."""
-        each = {"general": self.general.validate(predict), "domain": self.domain.validate(predict)}
+        each = {"general": self.general.validate(predict)["loss"], "domain": self.domain.validate(predict)["loss"]}
         return {"loss": fmean(each.values()), **each}
 
     def score(self, outcome: Outcome, evals: Sequence[str]) -> list[Score]:
