@@ -30,3 +30,4 @@ class Outcome:
     cuts: dict[str, nn.Module] = field(default_factory=dict)
     """Networks that were cut out of the model, by name; their weights are kept beside its own."""
     notes: dict[str, str] = field(default_factory=dict)
+    """What the run came to, in words by name: events of the run, on its page and in the API."""

@@ -191,7 +191,8 @@ def settle(lease: Lease, outbox: Outbox, lab: Lab, outcome: Outcome) -> None:
     weights = keep(lease, outcome)
     outbox.flush()
     held_out = next((score.value for score in scores if score.task == "validation"), None)
-    ending = port.Ending(port.State.SUCCEEDED, "", "", scores, weights, held_out, lab.peak_bytes)
+    notes = [f"{name}: {text}" for name, text in outcome.notes.items()]
+    ending = port.Ending(port.State.SUCCEEDED, "", "", scores, weights, held_out, lab.peak_bytes, notes)
     log.info("%s", insist(lambda: port.finish(lease, ending)))
 
 

@@ -150,13 +150,8 @@ def start(lease: Lease, environment: dict[str, Any]) -> None:
     run = tables.Run.objects.get(pk=lease.run_id)
     if run.state == tables.State.STARTING:
         _moved(lease, run.state, tables.State.RUNNING)
-    tables.Run.objects.filter(pk=lease.run_id).update(
-        state=tables.State.RUNNING,
-        started_at=run.started_at or Now(),
-        environment=environment,
-        failure="",
-        failure_text="",
-    )
+    begun = {"started_at": run.started_at or Now(), "environment": environment, "failure": "", "failure_text": ""}
+    tables.Run.objects.filter(pk=lease.run_id).update(state=tables.State.RUNNING, **begun)
     tables.Attempt.objects.filter(run_id=lease.run_id, fence=lease.fence).update(first_step=run.checkpoint_step)
     transaction.on_commit(lambda: queue.nudge(lease.code))
 
@@ -240,7 +235,7 @@ def forget_checkpoint(lease: Lease, path: str) -> None:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ended, as its trainer saw it."""
+    """How a run ended, as its trainer saw it; `notes` are its method's words."""
 
     result: tables.State
     failure: str = ""
@@ -249,6 +244,7 @@ class Ending:
     weights: Checkpoint | None = None
     final_loss: float | None = None
     peak_bytes: int = 0
+    notes: Sequence[str] = ()
 
 
 @transaction.atomic
@@ -262,6 +258,8 @@ def finish(lease: Lease, ending: Ending) -> tables.State:
     if state == tables.State.SUCCEEDED:
         tables.Score.objects.filter(run_id=lease.run_id).delete()
         tables.Score.objects.bulk_create(tables.Score(run_id=lease.run_id, **asdict(score)) for score in ending.scores)
+        told = (tables.RunEvent(run_id=lease.run_id, actor=lease.worker, note=note) for note in ending.notes)
+        tables.RunEvent.objects.bulk_create(told)
     if ending.weights is not None:
         saved = ending.weights
         tables.Artifact.objects.create(

@@ -207,6 +207,12 @@ def test_finish_stores_totals_and_scores(lease: port.Lease) -> None:
     assert run.scores.get().value == 0.5
 
 
+def test_a_cancelled_run_has_no_last_words(lease: port.Lease) -> None:
+    lifecycle.cancel(Run.objects.get(pk=lease.run_id), "ada")
+    assert port.finish(lease, port.Ending(State.SUCCEEDED, notes=["all is well"])) == State.CANCELLED
+    assert not RunEvent.objects.filter(note="all is well").exists()
+
+
 def test_a_finished_run_has_no_way_out(lease: port.Lease) -> None:
     port.finish(lease, port.Ending(State.FAILED, "diverged"))
     with pytest.raises(port.Fenced):

@@ -18,7 +18,7 @@ from training.spec import RunSpec
 from webapp.experiments.services import ArmRequest, launch
 from webapp.runs import lifecycle, port
 from webapp.runs import models as rows
-from webapp.runs.models import Artifact, Run, Worker
+from webapp.runs.models import Artifact, Run, State, Worker
 from webapp.teams.models import Project, Role
 
 pytestmark = pytest.mark.django_db
@@ -120,6 +120,15 @@ def test_operators_without_a_formula_are_listed_products_first_views_left_out() 
     body = facts(client, lease.code)
     assert "2 operators without a FLOP formula" in body
     assert re.findall(r"<code>(aten[^<]+)</code>", body) == ["aten._grouped_mm", "aten.relu"]
+
+
+def test_what_the_method_says_of_its_run_is_told_on_the_page_and_by_rest() -> None:
+    client, lease = member(), started()
+    words = "cost of all phases: 4.2e+09 FLOPs, <3 s"
+    port.finish(lease, port.Ending(State.SUCCEEDED, notes=[words]))
+    assert "cost of all phases: 4.2e+09 FLOPs, &lt;3 s <small>cpu-0@lab</small>" in facts(client, lease.code)
+    told = client.get(f"/api/v1/runs/{lease.code}").json()["events"][-1]
+    assert (told["now"], told["note"], told["actor"]) == ("", words, "cpu-0@lab")
 
 
 def test_the_page_says_why_a_queued_run_waits() -> None:

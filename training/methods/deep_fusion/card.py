@@ -28,10 +28,10 @@ after. The mean is taken of logits, not of probabilities.
 fresh one of its width costs. The leaves count against the arm's budget and are in its bill, phase by phase. Three
 totals answer three questions: `fused` alone is what the wide network cost; with the longest path from a leaf, what one
 waits for when leaves run in parallel; with all leaves, what was computed, which is the total that this arm is compared
-by. The first two are logged as `method/flops_fused_only` and `method/flops_critical_path`. With k leaves of n steps and
-a fused training of f steps, dense training of b steps is dearer only if f + k * n * (cost of a leaf's step / cost of a
-fused step) < b. A binary tree of equal steps per node costs about 1 + 1/2 + 1/4 of its last node where width squared
-dominates.
+by. The first two are logged as `method/flops_fused_only` and `method/flops_critical_path`, and all three stand, with
+their seconds, under "What happened" of a finished run. With k leaves of n steps and a fused training of f steps, dense
+training of b steps is dearer only if f + k * n * (cost of a leaf's step / cost of a fused step) < b. A binary tree of
+equal steps per node costs about 1 + 1/2 + 1/4 of its last node where width squared dominates.
 
 **Where it fails, and pitfalls.** In exact self-fusion both halves get equal gradients and stay equal for ever: the
 noise breaks the tie. Leaves of one seed and order would be nearly that; each leaf here has a seed derived from the
