@@ -111,8 +111,8 @@ class TaskCard:
     starts_from: Mapping[str, Any]
     """What a spec that names the task and no more has, where the spec's own default does not suit the task.
 
-    Only `data.source`, `data.resolution`, `data.channels`, `data.classes`, `model.preset` and `evals`, all of them
-    without it: never a value that would suit as it is, so that leaving defaults out of a digest loses nothing.
+    Only `data.source`, `data.domain`, `data.resolution`, `data.channels`, `data.classes`, `model.preset` and
+    `evals`: never a value that would suit as it is, so that leaving defaults out of a digest loses nothing.
     """
     needs: Callable[[DataSpec], tuple[str, ...]] = lambda data: ()
     """Those fields that have no default and that these data do not come with."""

@@ -251,15 +251,13 @@ def _started(data: dict[str, Any]) -> dict[str, Any]:
     name = data.get("task")
     if name is None or name not in catalog.tasks():
         return data
-    task, filled = catalog.task(name), dict(data)
-    starts = dict(task.starts_from)
-    evals = starts.pop("evals", task.evals)
-    for part, values in starts.items():
-        given = filled.get(part, {})
+    filled = {**catalog.task(name).starts_from, **data}
+    for part, values in catalog.task(name).starts_from.items():
+        given = filled[part]
         given = given.model_dump() if isinstance(given, Strict) else given
-        if isinstance(given, dict):
+        if isinstance(values, dict) and isinstance(given, dict):
             filled[part] = {**values, **given}
-    return {"evals": evals, **filled} if starts else filled
+    return filled
 
 
 def _error(path: tuple[str, ...], text: str) -> InitErrorDetails:

@@ -39,5 +39,5 @@ CARD = TaskCard(
     evals=(),
     shipped=SHIPPED,
     offers=lambda entry: f"text:{entry.name}",
-    starts_from={"model": {"preset": "t5-tiny"}},
+    starts_from={"model": {"preset": "t5-tiny"}, "evals": ()},
 )

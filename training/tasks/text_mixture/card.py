@@ -24,6 +24,6 @@ CARD = TaskCard(
     evals=(),
     shipped=SHIPPED,
     offers=lambda entry: f"text:{entry.name}",
-    starts_from={"data": {"domain": "python-stdlib"}},
+    starts_from={"data": {"domain": "python-stdlib"}, "evals": ()},
     needs=lambda data: ("domain",),
 )
