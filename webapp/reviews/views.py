@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -57,12 +58,7 @@ def _page(
     status: int = 200,
 ) -> HttpResponse:
     user, project, frozen = person(request), report.experiment.project, report.frozen
-    problems: list[str] = []
-    document = None
-    try:
-        document = frozen.document if frozen else compose(report, timezone.now())
-    except BadReport as refusal:
-        problems = refusal.problems
+    document, problems = _shown(report)
     judging = report.state == ReportState.IN_REVIEW and may_judge(user, report)
     comments = list(report.comments.select_related("author", "resolved_by").order_by("id"))
     start = {"anchor": request.GET.get("on", "")}
@@ -82,6 +78,14 @@ def _page(
         "reviews": Review.objects.filter(snapshot__report=report).select_related("reviewer", "snapshot").order_by("id"),
     }
     return render(request, "reviews/report.html", context, status=status)
+
+
+def _shown(report: Report) -> tuple[Document | None, Sequence[str]]:
+    """What was frozen, else the draft of now; or why a draft cannot be shown, as when its chart has vanished."""
+    try:
+        return (report.frozen.document if report.frozen else compose(report, timezone.now())), ()
+    except BadReport as refusal:
+        return None, refusal.problems
 
 
 def _decision(frozen: Snapshot) -> DecisionForm:
@@ -136,12 +140,14 @@ def comment(request: HttpRequest, code: str) -> HttpResponse:
     """Add a comment."""
     report = report_of(request, code)
     require(person(request), report.experiment.project, Role.REVIEWER)
-    document = report.frozen.document if report.frozen else compose(report, timezone.now())
-    form = CommentForm(request.POST, anchors=list(_titles(document).items()))
-    if not form.is_valid():
-        return _page(request, report, remark=form, status=422)
-    made = services.comment(report, person(request), **form.cleaned_data)
-    return redirect(f"{request.path.removesuffix('comments/')}#comment-{made.code}")
+    form = CommentForm(request.POST, anchors=list(_titles(_shown(report)[0]).items()))
+    if form.is_valid():
+        try:
+            made = services.comment(report, person(request), **form.cleaned_data)
+            return redirect(f"{request.path.removesuffix('comments/')}#comment-{made.code}")
+        except (Refused, BadReport) as refusal:  # what was there for the form has vanished since
+            form.add_error("anchor", str(refusal))
+    return _page(request, report, remark=form, status=422)
 
 
 @require_POST

@@ -120,6 +120,18 @@ def test_a_bad_embed_is_told_at_the_text_and_nothing_is_saved(draft: Report, ada
     assert Report.objects.get().revision == 1
 
 
+def test_a_draft_whose_chart_has_vanished_is_still_commented_on(draft: Report, rex: Client) -> None:
+    page = f"/reports/{draft.code}/"
+    Report.objects.update(body="{{ chart nothing }}")
+    assert "line 1: there is no chart" in body(rex, page)
+    answer = rex.post(f"{page}comments/", {"anchor": "chart-savings-executed", "text": "Why so much?"})
+    assert answer.status_code == 422
+    assert "line 1: there is no chart" in answer.content.decode()
+    assert rex.post(f"{page}comments/", {"anchor": "", "text": "The chart is gone."}).status_code == 302
+    assert Comment.objects.get().text == "The chart is gone."
+    assert "The chart is gone." in body(rex, page)
+
+
 def test_a_text_saved_meanwhile_is_not_written_over(draft: Report, ada: Client) -> None:
     given = {"title": "T", "body": "B", "revision": "1"}
     assert [ada.post(f"/reports/{draft.code}/edit/", given).status_code for _ in range(2)] == [302, 422]
