@@ -130,24 +130,24 @@ def savings_in_words(found: tuple[Finding, ...]) -> Table:
 
 
 def budgets_in_words(found: tuple[Finding, ...]) -> Table:
-    """The same for reading, in every unit that was billed."""
+    """The same for reading, in every unit that was billed; where something is withheld, a last column says why."""
     units = [unit for unit in Unit if any(finding.budget and unit in finding.budget.by_unit for finding in found)]
-    rows = [
-        (
-            finding.arm.label,
-            f"equal {budget.kind}",
-            *(notation.saving(budget.by_unit.get(unit)) for unit in units),
-            notation.nats(budget.loss),
-        )
-        for finding in found
-        if (budget := finding.budget)
-    ]
-    for finding in found:
-        if not finding.matched:
-            rows.append((finding.arm.label, _withheld(finding), *[notation.WITHHELD] * len(units), notation.NONE))
+    rows = [(finding.arm.label, *_at_equal_budget(finding, units)) for finding in found]
     data = counted([finding.arm for finding in found])
     headings = ("arm", "budget", *(unit.of(data) for unit in units), "final loss less the baseline's (nats)")
+    if not all(finding.matched for finding in found):
+        rows = [(*row, _withheld(finding) or notation.NONE) for row, finding in zip(rows, found, strict=True)]
+        headings = (*headings, "why withheld")
     return Table("Saving, and the loss paid for it [95% interval over seeds]", headings, tuple(rows))
+
+
+def _at_equal_budget(finding: Finding, units: list[Unit]) -> tuple[str, ...]:
+    """The budget, what was saved in each unit, and the loss paid; of an unmatched arm nothing."""
+    budget = finding.budget
+    if budget is None:
+        return (notation.NONE, *[notation.WITHHELD] * len(units), notation.NONE)
+    saved = (notation.saving(budget.by_unit.get(unit)) for unit in units)
+    return (f"equal {budget.kind}", *saved, notation.nats(budget.loss))
 
 
 def contests(found: tuple[Finding, ...]) -> Table:

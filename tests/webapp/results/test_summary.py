@@ -96,7 +96,20 @@ def test_an_unmatched_comparison_gives_reasons_and_no_saving_in_any_table() -> N
     assert tables.savings(found).rows == (("EST", *[None] * 7, "withheld", reason),)
     assert tables.budgets(found).rows == ()
     assert tables.savings_in_words(found).rows == (("withheld, unmatched", reason),)
-    assert tables.budgets_in_words(found).rows == (("EST", reason, notation.NONE),)
+    assert tables.budgets_in_words(found).rows == (("EST", notation.NONE, notation.NONE, reason),)
+
+
+def test_why_an_arm_is_withheld_stands_apart_from_budgets_and_savings() -> None:
+    dense, est = compared().arms
+    other = replace(unmatched().arms[1], code="arm2", index=2, label="Larger batch")
+    alone = tables.budgets_in_words(findings(compared()))
+    assert "why withheld" not in alone.headings
+    both = tables.budgets_in_words(findings(planted.comparison(dense, other, est)))
+    assert both.headings == (*alone.headings, "why withheld")
+    first, second = (dict(zip(both.headings, row, strict=True)) for row in both.rows)
+    assert (first["budget"], first["executed FLOPs"]) == (notation.NONE, "withheld")
+    assert first["why withheld"] == "the batch size is not the same in both arms"
+    assert (*alone.rows[0], notation.NONE) == both.rows[1] == tuple(second.values())
 
 
 def test_the_page_says_what_the_target_is() -> None:
