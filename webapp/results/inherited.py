@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from training.records import Purpose
 from webapp.results.ask import Sources
-from webapp.results.comparison import Comparison, Evaluation, SeedRun
+from webapp.results.comparison import Comparison, Evaluations, SeedRun
 from webapp.results.figures import Figure
 from webapp.results.tables import Table
 
@@ -32,15 +32,15 @@ def sunk(comparison: Comparison) -> Comparison:
 def _sunk(run: SeedRun) -> SeedRun:
     """A source is paid before the first evaluation, so all of it leaves each of them."""
     gone = [line for line in run.lines if line.purpose is Purpose.SOURCE]
-    executed, seconds, tokens = (
-        sum(getattr(line, name) for line in gone) for name in ("executed", "seconds", "tokens")
+    if not gone:
+        return run
+    tokens, executed, seconds = (
+        sum(getattr(line, name) for line in gone) for name in ("tokens", "executed", "seconds")
     )
-    points = tuple(
-        Evaluation(at.steps, at.tokens - int(tokens), at.executed - executed, at.seconds - seconds, at.loss)
-        for at in run.evaluations
-    )
+    at = Evaluations.of(run.evaluations)
+    left = Evaluations(at.steps, at.tokens - tokens, at.executed - executed, at.seconds - seconds, at.losses)
     kept = tuple(line for line in run.lines if line.purpose is not Purpose.SOURCE)
-    return replace(run, evaluations=points, lines=kept) if gone else run
+    return replace(run, evaluations=left, lines=kept)
 
 
 def asked(comparison: Comparison, sources: Sources) -> Comparison:

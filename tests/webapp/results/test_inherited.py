@@ -7,7 +7,9 @@ import html
 import io
 import json
 import re
+from dataclasses import replace
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from django.contrib.auth.models import User
@@ -17,7 +19,7 @@ from django.urls import reverse
 from tests.webapp.results import planted
 from training.records import Purpose
 from training.spec import RunSpec
-from webapp.results.comparison import ArmResult, Comparison, Evaluation, Line, SeedRun, Unit
+from webapp.results.comparison import ArmResult, Comparison, Evaluation, Evaluations, Line, SeedRun, Unit
 
 BILL = (
     Line("train", Purpose.TRAIN, 80.0, 40.0, 8.0, 800),
@@ -40,6 +42,23 @@ def test_a_sunk_source_leaves_the_cost_of_the_run_and_of_its_points() -> None:
     (run,) = inherited.sunk(compared()).arms[0].runs
     assert (run.total(Unit.EXECUTED), run.total(Unit.SECONDS), run.total(Unit.TOKENS)) == (80.0, 8.0, 800)
     assert run.evaluations == (Evaluation(10, 800, 80.0, 8.0, 2.0),)
+
+
+def test_a_sunk_source_leaves_every_one_of_many_points_as_columns() -> None:
+    from webapp.results import inherited
+
+    rng = np.random.default_rng(0)
+    points = [
+        Evaluation(step, 200 + 7 * step, 20.0 + cost, 2.0 + cost / 9, None if step % 1000 == 1 else loss)
+        for step, (cost, loss) in enumerate(rng.random((5000, 2)).cumsum(axis=0).tolist(), start=1)
+    ]
+    (seed,) = compared().arms[0].runs
+    comparison = replace(compared(), arms=(replace(compared().arms[0], runs=(replace(seed, evaluations=points),)),))
+    (run,) = inherited.sunk(comparison).arms[0].runs
+    assert isinstance(run.evaluations, Evaluations)
+    assert tuple(run.evaluations) == tuple(
+        Evaluation(at.steps, at.tokens - 200, at.executed - 20.0, at.seconds - 2.0, at.loss) for at in points
+    )
 
 
 def test_a_charged_source_is_part_of_the_cost() -> None:
