@@ -57,6 +57,8 @@ class Stage:
     name: str
     share: float
     flops_per_token: float
+    network: Any = None
+    """The shape that trains in it, where that is not the spec's: what other methods cost is asked of it."""
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from itertools import accumulate, combinations
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from itertools import accumulate, combinations, pairwise
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 from training import catalog
-from training.catalog import Stage, TaskCard
+from training.catalog import Card, Stage, TaskCard
 
 if TYPE_CHECKING:
     from training.spec import DataSpec, RunSpec
@@ -77,26 +79,53 @@ def clash(first: str, second: str) -> str:
     return f"{one.title} and {other.title} both decide {both[0]}; choose one of them" if both else ""
 
 
-def product(parts: Sequence[Sequence[Stage]], dense: float) -> tuple[Stage, ...]:
-    """The stages of several methods in one run: what each leaves of `dense` FLOPs per token, multiplied.
+Form = Callable[[Any], Sequence[Stage]]
+"""The closed form of a method with its knobs: from the shape of a network to the stages of its training."""
 
-    Exact for one method. For several it is a forecast: what two of them save need not be independent.
+
+def stages(spec: RunSpec) -> tuple[Stage, ...]:
+    """The closed form of a run: in each phase of the method that owns them all others go through their stages.
+
+    Exact where a method tells the network that is left for the others to change. Else what each leaves is multiplied,
+    which is a forecast: what two of them save need not be independent.
     """
-    if len(parts) == 1:
-        return tuple(parts[0])
-    lengths = [sum(stage.share for stage in stages) for stages in parts]
-    ends = [
-        list(accumulate(stage.share / length for stage in stages))
-        for stages, length in zip(parts, lengths, strict=True)
-    ]
-    total, merged, start = 1.0, list[Stage](), 0.0
-    for length in lengths:
-        total *= length
-    for end in sorted({round(end, 12) for of_one in ends for end in of_one}):
-        middle, flops, names = (start + end) / 2, dense, list[str]()
-        for stages, of_one in zip(parts, ends, strict=True):
-            stage = next(stage for stage, until in zip(stages, of_one, strict=True) if middle < until)
-            flops, names = flops * stage.flops_per_token / dense, [*names, stage.name]
-        merged.append(Stage(" + ".join(dict.fromkeys(names)), (end - start) * total, flops))
-        start = end
-    return tuple(merged)
+    cards = sorted((catalog.card(name) for name in spec.methods), key=lambda card: not card.program)
+    forms = [_form(card, spec) for card in cards]
+    if len(forms) == 1:
+        return tuple(forms[0](spec.shape))
+    phases = forms.pop(0)(spec.shape) if cards[0].program else (Stage("", 1.0, spec.shape.train_flops(spec.length)),)
+    found = list[Stage]()
+    for phase in phases:
+        network = phase.network or spec.shape
+        dense = network.train_flops(spec.length)
+        for stage in _together(forms, network, spec.length):
+            name, left = " + ".join(filter(None, (phase.name, stage.name))), stage.flops_per_token / dense
+            found.append(Stage(name, phase.share * stage.share, phase.flops_per_token * left))
+    return tuple(found)
+
+
+def _form(card: Card, spec: RunSpec) -> Form:
+    return cache(lambda network: card.stages(spec.knobs[card.name], network, spec.length))
+
+
+def _together(forms: Sequence[Form], network: Any, context: int) -> Iterator[Stage]:
+    """The stages of methods that go through theirs at once, those that tell the network they leave first."""
+    forms = sorted(forms, key=lambda form: not any(stage.network for stage in form(network)))
+    lengths = [sum(stage.share for stage in form(network)) for form in forms]
+    ends = {
+        round(end / length, 12)
+        for form, length in zip(forms, lengths, strict=True)
+        for end in accumulate(stage.share for stage in form(network))
+    }
+    for start, end in pairwise([0.0, *sorted(ends)]):
+        flops, names, left = network.train_flops(context), list[str](), network
+        for form, length in zip(forms, lengths, strict=True):
+            stage = _at((start + end) / 2 * length, form(left))
+            flops *= stage.flops_per_token / left.train_flops(context)
+            names, left = [*names, stage.name], stage.network or left
+        yield Stage(" + ".join(dict.fromkeys(names)), (end - start) * prod(lengths), flops)
+
+
+def _at(time: float, found: Sequence[Stage]) -> Stage:
+    """The stage of this moment."""
+    return next(stage for stage, end in zip(found, accumulate(s.share for s in found), strict=True) if time < end)

@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from training import catalog
-from training.composition import disagreements, product
+from training.composition import disagreements, stages
 from training.data.names import DOMAIN
 from training.knobs import Knobs, Strict
 from training.models.shape import Savings, savings
@@ -182,10 +182,8 @@ class RunSpec(Strict):
         return self.batch_size * self.length
 
     def stages(self) -> tuple[catalog.Stage, ...]:
-        """The closed form of the arm's training cost; of several methods, the product of what each makes of it."""
-        shape, length = self.shape, self.length
-        parts = [catalog.card(name).stages(self.knobs[name], shape, length) for name in self.methods]
-        return product(parts, shape.train_flops(length))
+        """The closed form of the arm's training cost."""
+        return stages(self)
 
     def flops_per_token(self) -> float:
         """Executed training FLOPs per token of the budget by closed form, averaged over the stages."""

@@ -161,6 +161,7 @@ def _sizes(model: nn.Module) -> dict[str, Any]:
     """The shape of a network that has one, and the class of its modules."""
     shape: Any = getattr(model, "shape", None)
     sizes = asdict(shape) if is_dataclass(shape) and not isinstance(shape, type) else {}
+    sizes.pop("frozen", None)  # a way of training, not a size
     return {**sizes, "modules": sorted({type(module).__name__ for module in model.modules()})}
 
 

@@ -64,6 +64,8 @@ class ImageShape:
     heads: int = 0
     mlp: int = 0
     patch: int = 1
+    frozen: int = 0
+    """Blocks at the front that, with the stem, only run forward while it trains."""
 
     def __post_init__(self) -> None:
         if self.side % self.patch:
@@ -159,19 +161,16 @@ class ImageShape:
         """FLOPs per image of one forward and of a backward that asks for the image's gradient alone."""
         return float(sum(part.attack_flops for part in self.parts))
 
-    def part_flops(self, *, frozen: int = 0) -> tuple[int, ...]:
-        """Training FLOPs per image of each part. The first that trains needs no gradient of its input.
-
-        With `frozen` blocks at the front these, and the stem with them, only run forward.
-        """
-        first = frozen + 1 if frozen else 0
+    def part_flops(self) -> tuple[int, ...]:
+        """Training FLOPs per image of each part. The first that trains needs no gradient of its input."""
+        first = self.frozen + 1 if self.frozen else 0
         trained = [part.train_flops for part in self.parts[first:]]
         trained[0] -= 2 * self.parts[first].entry_macs
         return (*(part.forward_flops for part in self.parts[:first]), *trained)
 
-    def train_flops(self, context: int = 1, *, frozen: int = 0) -> float:
-        """Training FLOPs per image of the whole network with `frozen` blocks at the front; `context` is 1."""
-        return float(sum(self.part_flops(frozen=frozen)))
+    def train_flops(self, context: int = 1) -> float:
+        """Training FLOPs per image of the whole network; `context` is 1."""
+        return float(sum(self.part_flops()))
 
     def memory_bytes(self, *, sequences: int, context: int = 1, bits: int = 32) -> int:
         """Estimate of training memory for this many images: weights, gradients, two moments, kept activations.

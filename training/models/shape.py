@@ -61,6 +61,8 @@ class Shape:
     vocab: int
     context: int
     tied: bool = True
+    frozen: int = 0
+    """Layers at the front that only run forward while it trains."""
 
     @property
     def head_width(self) -> int:
@@ -91,22 +93,20 @@ class Shape:
         """Training FLOPs per token of the blocks with these shares active; `groups`, of key-value heads, as `heads`.
 
         Backward costs twice the forward, except inside fused attention: its backward recomputes the scores, five
-        products for the forward's two, so scores and values cost 3.5 times their forward, not 3.
+        products for the forward's two, so scores and values cost 3.5 times their forward, not 3. The first layer that
+        trains behind a frozen front still needs the gradient of its input: a norm that learns stands before its
+        products. Active layers are as often frozen as layers are.
         """
         query = 2 * self.width * self.width
         key_value = self.projection_macs - query
         projections = heads * query + (heads if groups is None else groups) * key_value
-        attention = 6 * projections + 7 * heads * self.score_macs(context)
-        return layers * self.layers * (attention + mlp * 6 * self.mlp_macs)
+        scores, matrices = heads * self.score_macs(context), projections + mlp * self.mlp_macs
+        forward, backward = 2 * matrices + 2 * scores, 4 * matrices + 5 * scores
+        return layers * (self.layers * forward + (self.layers - self.frozen) * backward)
 
-    def train_flops(self, context: int, *, frozen: int = 0) -> float:
-        """Training FLOPs per token of the whole network: the blocks and the head.
-
-        With `frozen` layers at the front these only run forward. The first that trains still needs the gradient of its
-        input: a norm that learns stands before its products.
-        """
-        backward = 4 * self.projection_macs + 5 * self.score_macs(context) + 4 * self.mlp_macs
-        return self.block_train_flops(context) + self.head_train_flops - frozen * backward
+    def train_flops(self, context: int) -> float:
+        """Training FLOPs per token of the whole network: the blocks and the head."""
+        return self.block_train_flops(context) + self.head_train_flops
 
     @property
     def head_train_flops(self) -> float:

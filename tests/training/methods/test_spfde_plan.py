@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -42,7 +43,7 @@ def test_a_target_out_of_reach_is_refused_with_what_can_be_had() -> None:
 def test_a_plan_saves_its_target_and_starting_later_would_not(preset: str) -> None:
     shape, knobs = (IMAGE_PRESETS[preset] if preset in IMAGE_PRESETS else DECODERS[preset]), SpfdeKnobs()
     starts = times(knobs, shape, shape.context)
-    costs = [shape.train_flops(shape.context, frozen=k) for k in range(len(starts) + 1)]
+    costs = [replace(shape, frozen=k).train_flops(shape.context) for k in range(len(starts) + 1)]
 
     def saved(starts: Sequence[int]) -> float:
         by_block = zip(starts, pairwise(costs), strict=True)
@@ -66,7 +67,7 @@ def test_a_decoder_with_a_frozen_front_costs_the_closed_form(preset: str, frozen
         for layer in model.layers[frozen:]:
             x = layer(x.requires_grad_(), rotation)
         F.linear(model.norm(x), (model.head or model.embedding).weight).sum().backward()  # type: ignore[no-untyped-call]
-    assert counter.get_total_flops() == 32 * DECODERS[preset].train_flops(32, frozen=frozen)
+    assert counter.get_total_flops() == 32 * replace(DECODERS[preset], frozen=frozen).train_flops(32)
 
 
 @pytest.mark.parametrize("changed", [{"sieve": 0.2}, {"sparsity": 0.9}])

@@ -143,7 +143,8 @@ def stages(knobs: DeepFusionKnobs, shape: Shape | EncoderDecoderShape, context: 
     for node, share in zip(tree(knobs), shares(knobs), strict=True):
         name = "fused" if node.level == knobs.levels else f"level {node.level}" if node.level else "leaves"
         before = found[node.level].share if node.level in found else 0.0
-        found[node.level] = Stage(name, before + share, shape_of(node, knobs, shape).train_flops(context))
+        network = shape_of(node, knobs, shape)
+        found[node.level] = Stage(name, before + share, network.train_flops(context), network)
     return tuple(found.values())
 
 

@@ -20,14 +20,21 @@ def gate_train_flops(shape: ImageShape, options: int) -> float:
     """Training FLOPs per image of all gates: an embedding, a step of the LSTM and a choice for each block."""
     embeddings = sum(width * POOLED + POOLED * EMBEDDED for width in widths(shape))
     each = 4 * REMEMBERED * (EMBEDDED + REMEMBERED) + REMEMBERED * options
-    memory = 4 * REMEMBERED * REMEMBERED
-    return 6.0 * (embeddings + len(shape.blocks) * each) - 2.0 * memory
+    without = 4 * REMEMBERED * REMEMBERED + (widths(shape)[0] * POOLED if shape.frozen else 0)
+    return 6.0 * (embeddings + len(shape.blocks) * each) - 2.0 * without
 
 
 def dynamic_train_flops(shape: ImageShape, options: int) -> float:
-    """Training FLOPs per image as simulated: each block once per option, stem and head once, and the gates."""
-    blocks = sum(block.train_flops for block in shape.blocks)
-    return shape.train_flops() + (options - 1.0) * blocks + gate_train_flops(shape, options)
+    """Training FLOPs per image as simulated: each block once per option, stem and head once, and the gates.
+
+    Gates learn in frozen blocks too: from the second block on each passes on the gradient of what it reads.
+    """
+    first, *others = shape.blocks
+    behind = max(0, shape.frozen - 1)
+    blocks = first.forward_flops if shape.frozen else first.train_flops
+    blocks += sum(block.attack_flops for block in others[:behind]) + sum(block.train_flops for block in others[behind:])
+    stem, *_, head = shape.part_flops()
+    return stem + float(options) * blocks + head + gate_train_flops(shape, options)
 
 
 def least_percent(options: Sequence[Bits]) -> float:

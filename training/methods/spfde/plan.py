@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import floor
 
@@ -58,18 +58,21 @@ class Timetable:
 def times(knobs: SpfdeKnobs, shape: Shape | ImageShape, context: int) -> tuple[int, ...]:
     """After how many intervals each block freezes, front to back; ValueError if the target cannot be reached."""
     blocks = len(shape.blocks) if isinstance(shape, ImageShape) else shape.layers
-    costs = [shape.train_flops(context, frozen=k) for k in range(floor(knobs.freezable * blocks + 1e-9) + 1)]
+    most = floor(knobs.freezable * blocks + 1e-9)
+    costs = [replace(shape, frozen=frozen).train_flops(context) for frozen in range(most + 1)]
     return plan(costs, length=knobs.intervals, every=1, target=knobs.freeze)
 
 
 def stages(knobs: SpfdeKnobs, shape: Shape | ImageShape, context: int) -> tuple[Stage, ...]:
     """The closed form of what training executes, by the number of frozen blocks."""
     ends = (0, *times(knobs, shape, context), knobs.intervals)
+    networks = [replace(shape, frozen=frozen) for frozen in range(len(ends) - 1)]
     return tuple(
         Stage(
-            f"{frozen} blocks frozen" if frozen else "all blocks learn",
+            f"{network.frozen} blocks frozen" if network.frozen else "all blocks learn",
             (end - start) / knobs.intervals * knobs.share_of_steps,
-            shape.train_flops(context, frozen=frozen),
+            network.train_flops(context),
+            network,
         )
-        for frozen, (start, end) in enumerate(pairwise(ends))
+        for network, (start, end) in zip(networks, pairwise(ends), strict=True)
     )

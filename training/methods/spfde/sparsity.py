@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -46,7 +47,7 @@ def effective(shape: ImageShape, frozen: int, densities: Sequence[float]) -> flo
 
     Only products with sparse weights count less: the stem, the head and the scores of attention are dense.
     """
-    costs, saved = shape.part_flops(frozen=frozen), 0.0
+    costs, saved = replace(shape, frozen=frozen).part_flops(), 0.0
     for number, (block, density) in enumerate(zip(shape.blocks, densities, strict=True)):
         scores = (2 if number < frozen else 7) * block.attention_macs
         saved += (1 - density) * (costs[number + 1] - scores)

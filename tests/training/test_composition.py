@@ -1,0 +1,70 @@
+"""The closed form of several methods in one run, held against what was counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.training.workbench import Workbench
+from training import catalog
+from training.spec import RunSpec
+
+TEXT, IMAGES = "language_modelling", "image_classification"
+WHOLE = {TEXT: 288, IMAGES: 128}
+"""Steps of which every stage, interval and node here takes a whole number."""
+Knobs = dict[str, dict[str, Any]]
+
+
+def together(bench: Workbench, task: str, knobs: Knobs, steps: int = 20) -> RunSpec:
+    """These methods in one run, with these knobs."""
+    body = bench.spec(task=task, budget={"steps": steps}).model_dump()
+    return RunSpec.model_validate(body | {"methods": [*knobs], "knobs": knobs})
+
+
+@pytest.mark.parametrize(
+    ("task", "knobs"),
+    [
+        (TEXT, {"deep_fusion": {}, "est": {}}),
+        (TEXT, {"deep_fusion": {"levels": 2, "leaf_steps": 0.5}, "est": {"heads": 0.25}}),
+        (TEXT, {"deep_fusion": {}, "est": {}, "fractrain": {}}),
+        (TEXT, {"est": {"layers": 1}, "spfde": {}}),
+        (TEXT, {"est": {"layers": 1}, "fractrain": {}, "spfde": {"freeze": 0.1}}),
+        (IMAGES, {"fractrain": {}, "spfde": {}}),
+        (IMAGES, {"fractrain": {"mode": "dfq"}, "spfde": {}}),
+        (IMAGES, {"fractrain": {"mode": "dfq"}, "spfde": {"freeze": 0.4, "sieve": 0.25, "sparsity": 0.5}}),
+    ],
+)
+def test_what_methods_execute_together_is_forecast(task: str, knobs: Knobs, bench: Workbench) -> None:
+    spec = together(bench, task, knobs, WHOLE[task])
+    assert bench.train(spec).training() == pytest.approx(spec.train_flops(), rel=1e-9)
+
+
+@pytest.mark.parametrize("knobs", [{"est": {}, "spfde": {}}, {"est": {"layer_draw": "bernoulli"}, "deep_fusion": {}}])
+def test_layers_drawn_by_chance_cost_what_is_forecast_on_average(knobs: Knobs, bench: Workbench) -> None:
+    spec = together(bench, TEXT, knobs, WHOLE[TEXT])
+    assert bench.train(spec).training() == pytest.approx(spec.train_flops(), rel=0.02)
+
+
+def test_the_order_of_methods_changes_no_forecast(bench: Workbench) -> None:
+    pairs: list[tuple[str, Knobs]] = [
+        (IMAGES, {"spfde": {}, "fractrain": {"mode": "dfq"}}),
+        (TEXT, {"deep_fusion": {}, "est": {}}),
+    ]
+    for task, knobs in pairs:
+        one, other = together(bench, task, knobs), together(bench, task, dict(reversed(knobs.items())))
+        assert one.methods != other.methods
+        assert one.train_flops() == other.train_flops()
+
+
+def test_stages_name_the_phase_and_what_happens_in_it(bench: Workbench) -> None:
+    stages = together(bench, TEXT, {"est": {}, "deep_fusion": {}}).stages()
+    drawn = ("heads, neurons and layers", "heads and neurons", "whole network")
+    assert [stage.name for stage in stages] == [f"{phase} + {name}" for phase in ("leaves", "fused") for name in drawn]
+    assert sum(stage.share for stage in stages) == pytest.approx(1)
+    assert stages[0].flops_per_token < stages[2].flops_per_token < stages[5].flops_per_token
+
+
+def test_a_method_alone_costs_what_its_card_says(bench: Workbench) -> None:
+    spec = bench.spec("est")
+    assert spec.stages() == catalog.card("est").stages(spec.knobs["est"], spec.shape, spec.length)
