@@ -27,10 +27,10 @@ def restore(stack: Stack) -> None:
         shutil.rmtree(folder)
 
 
-def answers(stack: Stack, run: int, *addresses: str) -> list[int]:
-    """Status by address, for a member of the run's project; `{}` stands for the run's code."""
+def answers(stack: Stack, run: int, download: str, *pages: str) -> list[int]:
+    """Status for a member of the run's project: a download, the same once all artifacts are lost, and then pages."""
     return json.loads(stack.python(  # type: ignore[no-any-return]
-        "import json\n"
+        "import json, shutil\n"
         "from django.contrib.auth.models import User\n"
         "from django.test import Client\n"
         "from django.test.utils import setup_test_environment\n"
@@ -40,24 +40,25 @@ def answers(stack: Stack, run: int, *addresses: str) -> list[int]:
         "user, _ = User.objects.get_or_create(username='ada')\n"
         "run.arm.experiment.project.members.add(user)\n"
         "client.force_login(user)\n"
-        f"print(json.dumps([client.get(path.format(run.code)).status_code for path in {addresses!r}]))"
+        f"found = [client.get({download!r}).status_code]\n"
+        f"shutil.rmtree({str(stack.home / 'artifact_root' / 'runs')!r})\n"
+        f"found += [client.get(path.format(run.code)).status_code for path in {(download, *pages)!r}]\n"
+        "print(json.dumps(found))"
     ))  # fmt: skip
 
 
 def test_a_restored_database_without_artifacts_works(stack: Stack) -> None:
-    done = stack.submit(budget={"steps": 2})
-    stack.until_state(done, "succeeded", seconds=LONG)
     run = stack.submit()
     stack.until(lambda: stack.run(run, "checkpoint_step") > 0, seconds=LONG)
     stack.stop("cpu0")
-    code = stack.rows("SELECT code FROM runs_artifact WHERE run_id = %s AND kind = 'weights'", done)[0][0]
-    weights, pages = f"/artifacts/{code}/model.safetensors", ("/", "/runs/{}/", "/runs/{}/points.csv", "/queue/")
-    assert answers(stack, done, weights) == [200]
     restore(stack)
-    assert answers(stack, done, weights, *pages) == [404, *[200 for _ in pages]]
 
     stack.start_worker("cpu1")
     stack.until_state(run, "succeeded", seconds=LONG)
     assert stack.bill(run)["redone"] > 0
     fences = "SELECT DISTINCT fence FROM runs_point JOIN runs_series s ON s.id = series_id WHERE run_id = %s"
     assert stack.rows(fences, run) == [(2,)], "it did not start over"
+
+    code = stack.rows("SELECT code FROM runs_artifact WHERE run_id = %s AND kind = 'weights'", run)[0][0]
+    pages = ("/", "/runs/{}/", "/runs/{}/points.csv", "/queue/")
+    assert answers(stack, run, f"/artifacts/{code}/model.safetensors", *pages) == [200, 404, *[200 for _ in pages]]
