@@ -6,6 +6,8 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,8 @@ MAX_PIXELS = 1 << 24
 """Most pixels of one file: decoded it is 64 MiB."""
 MAX_FILE = 64 << 20
 """Most bytes of one file."""
+GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N")
+"""Modes of Pillow without colour."""
 FAULTS = (OSError, ValueError, SyntaxError, struct.error, zlib.error, EOFError, IndexError, TypeError)
 """What the decoder raises on damaged files."""
 
@@ -30,6 +34,19 @@ def decoded(source: bytes | Path, frame: Frame, name: str) -> NDArray[np.uint8]:
     Only PNG and JPEG are read, one frame each. Metadata are not looked at, so an orientation in them has no effect;
     transparency is dropped.
     """
+    with opened(source, name) as image:
+        return fitted(image, frame)
+
+
+def looked_at(source: bytes, name: str) -> tuple[int, int, bool]:
+    """Width and height of an image file, and whether it is grey; its pixels are not decoded."""
+    with opened(source, name) as image:
+        return image.width, image.height, image.mode in GREY
+
+
+@contextmanager
+def opened(source: bytes | Path, name: str) -> Iterator[Image.Image]:
+    """A PNG or JPEG within the limits; DataError where it is none, or turns out damaged while it is used."""
     if (source.stat().st_size if isinstance(source, Path) else len(source)) > MAX_FILE:
         raise DataError("data.source", f"{name} has more than {MAX_FILE >> 20} MiB; make the image smaller")
     data = source.read_bytes() if isinstance(source, Path) else source
@@ -41,7 +58,7 @@ def decoded(source: bytes | Path, frame: Frame, name: str) -> NDArray[np.uint8]:
                 raise DataError("data.source", f"{message}; make the image smaller")
             if getattr(image, "is_animated", False):
                 raise DataError("data.source", f"{name} is animated; give one image per file")
-            return fitted(image, frame)
+            yield image
     except UnidentifiedImageError as error:
         raise DataError("data.source", f"{name} is no PNG or JPEG image; convert it or take it away") from error
     except Image.DecompressionBombError as error:
