@@ -200,7 +200,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 500
 QUEUE_SHOWN = env.int("QUEUE_SHOWN", default=200)
 """Waiting runs that the queue page lists."""
 DATASET_MAX_BYTES = env.int("DATASET_MAX_BYTES", default=1024**3)
-"""Largest text that a person may upload."""
+"""Largest file that a person may upload."""
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
 LOGGING = {
     "version": 1,

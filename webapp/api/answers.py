@@ -8,7 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from training.evidence import MeasuredBar, MeasuredSaving
-from webapp.datasets.models import Dataset
+from webapp.datasets.models import Dataset, Kind
 from webapp.experiments.models import Arm, Experiment
 from webapp.experiments.planning import Plan
 from webapp.results.replications import Record, Replication
@@ -263,19 +263,27 @@ class ExperimentAnswer(ExperimentRow):
 
 
 class DatasetAnswer(BaseModel):
-    """An uploaded text; `source` is what a spec says to train on it."""
+    """An uploaded text or image set; `source` is what a spec says to train on it.
+
+    `bytes` and `sha256` of images are those of the form that they are kept in; a text has none of their sizes.
+    """
 
     code: str
     project: str
     name: str
+    kind: Kind
     source: str
     sha256: str
     bytes: int
+    images: int | None
+    classes: int | None
+    resolution: int | None
+    channels: int | None
     created_at: datetime
 
     @classmethod
     def of(cls, dataset: Dataset) -> Self:
-        names = ("code", "name", "source", "sha256", "bytes", "created_at")
+        names = cls.model_fields.keys() - {"project"}
         return cls(project=dataset.project.slug, **{name: getattr(dataset, name) for name in names})
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, Field, StringConstraints
+from pydantic.config import JsonDict
 
+from training.data.images.pictures import MAX_SIDE
+from training.data.images.uploads.found import MIN_SIDE
 from training.knobs import Strict
 from training.spec import RunSpec
 from webapp.api.paging import Paged
@@ -117,8 +120,22 @@ class DatasetQuery(Paged):
     project: Slug | None = Field(None, description="slug of a project")
 
 
+def _left_out(schema: JsonDict) -> None:
+    """A field of a multipart form is left out rather than null."""
+    del schema["default"]
+    schema.update(*cast(list[JsonDict], schema.pop("anyOf"))[:1])
+
+
 class UploadFields(Strict):
     """The text fields beside the uploaded file."""
 
     project: Slug
     name: Annotated[str, Readable, Line] = Field(min_length=1, max_length=200)
+    resolution: int | None = Field(
+        None,
+        ge=MIN_SIDE,
+        le=MAX_SIDE,
+        description="of images: pixels a side that each is cut around its middle and scaled to; without it images are "
+        "kept as they are, which needs squares of one size",
+        json_schema_extra=_left_out,
+    )

@@ -53,11 +53,11 @@ def operation(
     def declare(method: Handler) -> Handler:
         @wraps(method)
         def judged(view: Any, request: Request, **path: Any) -> HttpResponseBase:
-            asked: dict[str, Any] = {"query": _query(query, request)}
+            asked: dict[str, Any] = {"query": _of_text(query, _single(request.query_params, "query"), "query")}
             if body is not None:
                 asked["body"] = read(body, request.data)
             if form is not None:
-                asked["body"] = read(form, _fields(request))
+                asked["body"] = _of_text(form, _fields(request), "body")
             return method(view, request, **asked, **path)
 
         return extend_schema(
@@ -93,11 +93,12 @@ def _fields(request: Request) -> dict[str, Any]:
     return {name: value for name, value in _single(given, "body").items() if name != "file"}
 
 
-def _query(shape: type[Strict], request: Request) -> Strict:
+def _of_text(shape: type[Shape], given: dict[str, Any], what: str) -> Shape:
+    """Fields that have no types of their own: a number is written in digits."""
     try:
-        return shape.model_validate(_single(request.query_params, "query"))
+        return shape.model_validate(given)
     except ValidationError as failure:
-        raise invalid(failure, "query") from None
+        raise invalid(failure, what) from None
 
 
 def read(shape: type[Shape], given: Any) -> Shape:

@@ -10,9 +10,11 @@ from django.conf import settings
 
 from training import catalog
 from training.catalog import TaskCard
-from webapp.datasets.models import Dataset
+from webapp.datasets.models import Dataset, Kind
 
 HUB = "hf:"
+KINDS = {"token": Kind.TEXT, "image": Kind.IMAGES}
+"""What a task learns from, by the unit that it counts in."""
 
 Choices = list[tuple[str, Any]]
 
@@ -23,11 +25,17 @@ def source_choices(task: str, projects: Any, *, also: str = "") -> Choices:
     groups: Choices = [("Shipped", list(card.shipped.items()))]
     if offered := _offered(card):
         groups.append(("Data folder", offered))
-    uploads = Dataset.objects.filter(project__in=projects).select_related("project").order_by("project", "name")
-    if card.unit == "token" and uploads:
-        groups.append(("Uploaded", [(dataset.source, f"{dataset.name} ({dataset.project})") for dataset in uploads]))
+    uploads = Dataset.objects.filter(project__in=projects, kind=KINDS[card.unit]).select_related("project")
+    if uploads:
+        groups.append(("Uploaded", [(row.source, _uploaded(row)) for row in uploads.order_by("project", "name")]))
     known = {value for _, group in groups for value, _ in group}
     return groups if not also or also in known else [*groups, ("Given", [(also, also)])]
+
+
+def _uploaded(dataset: Dataset) -> str:
+    """An upload as a choice."""
+    sizes = f": {dataset.sizes}, {dataset.classes} classes" if dataset.kind == Kind.IMAGES else ""
+    return f"{dataset.name} ({dataset.project}){sizes}"
 
 
 def _offered(card: TaskCard) -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ from webapp.datasets.sources import HUB, source_choices
 from webapp.experiments import payload, services
 from webapp.experiments.arms import arm_numbers, partners
 from webapp.experiments.baselines import completed
+from webapp.experiments.data import SIZES, sizes
 from webapp.experiments.fields import JSONObject, flat, form_field, leaves, nested, preset_choices, typed
 from webapp.experiments.payload import start
 from webapp.experiments.planning import queues
@@ -140,6 +141,8 @@ class ExperimentForm(forms.Form):
         also = self._given("data.source") or ""
         self.fields["data.source"].widget = forms.Select(choices=source_choices(self.task.name, projects, also=also))
         self.fields["data.source"].help_text = ""
+        for path in {f"data.{name}" for name in SIZES} & self.paths.keys():
+            self.fields[path].help_text += "; empty takes an uploaded set's own"
         self.fields["data.hub"] = forms.CharField(
             required=False, max_length=190, label="or a Hugging Face id", help_text="owner/name; overrides the choice"
         )
@@ -261,6 +264,8 @@ class ExperimentForm(forms.Form):
         values = {path: value for path, value in values.items() if value != "" or self.paths[path].default is not None}
         if hub := str(cleaned.get("data.hub", "")).strip():
             values["data.source"] = HUB + hub
+        own = sizes(str(values.get("data.source")), cleaned.get("project"))
+        values = {path: size for path, size in own.items() if path in self.paths} | values
         budget = {str(cleaned.get("budget.kind")): typed(cleaned.get("budget.amount"), self.fields["budget.amount"])}
         return nested(values) | {"task": self.task.name, "budget": budget, "evals": cleaned.get("evals", [])}
 

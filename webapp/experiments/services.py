@@ -11,7 +11,7 @@ from django.db import transaction
 from training import catalog
 from training.spec import RunSpec
 from webapp.experiments import forecast
-from webapp.experiments.data import data_problem
+from webapp.experiments.data import data_problems
 from webapp.experiments.models import Arm, Experiment
 from webapp.experiments.planning import memory_bytes, memory_problem
 from webapp.runs.models import Run, RunEvent, State
@@ -115,9 +115,8 @@ def unsuited(arms: Sequence[ArmRequest], *, project: Project, queue: str) -> dic
             continue
         if message := memory_problem(memory_bytes(arm.spec), queue):
             problems[f"arms.{place}.model.preset"] = message
-        for field in TEXTS:
-            if message := data_problem(arm.spec.data, project, field):
-                problems[f"arms.{place}.data.{field}"] = message
+        found = data_problems(arm.spec, project)
+        problems |= {f"arms.{place}.{path}": message for path, message in found.items()}
     return problems
 
 

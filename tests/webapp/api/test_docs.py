@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from tests.training.data.images.uploads.packed import files, zipped
 from tests.webapp.api.callers import token
+from webapp.datasets.models import Dataset
 from webapp.experiments.models import Experiment
 from webapp.runs.models import Run
 from webapp.teams.models import Project
@@ -54,7 +56,8 @@ def _answering(address: str, server: subprocess.Popen[bytes]) -> str:
 
 def test_the_documented_journey_runs_word_for_word(site: str, member: Any, project: Project, tmp_path: Path) -> None:
     Project.objects.filter(pk=project.pk).update(slug="demo")
-    [script] = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "api.md").read_text(), re.DOTALL)
+    (tmp_path / "insects.zip").write_bytes(zipped(files()).getvalue())
+    script = "\n".join(re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "api.md").read_text(), re.DOTALL))
     environment = {"PATH": os.environ["PATH"], "SITE": site, "TOKEN": token(member)}
     told = subprocess.run(
         ["/bin/sh", "-eu"], input=script, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
@@ -62,5 +65,6 @@ def test_the_documented_journey_runs_word_for_word(site: str, member: Any, proje
     assert told.returncode == 0, told.stdout + told.stderr
     experiment = Experiment.objects.get()
     assert f'"experiment":"{experiment.code}"' in told.stdout
+    assert (Dataset.objects.get().images, Dataset.objects.get().resolution) == (18, 32)
     retried = Run.objects.get(arm__label="EST", seed=2)
     assert [event.now for event in retried.events.order_by("pk")] == ["queued", "cancelled", "queued"]

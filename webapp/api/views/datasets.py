@@ -1,4 +1,4 @@
-"""Uploaded texts."""
+"""Uploaded data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from webapp.api.problems import refused
 from webapp.api.views.experiments import project_of
 from webapp.datasets.forms import UploadForm
 from webapp.datasets.models import Dataset
-from webapp.datasets.uploads import keep
 from webapp.teams.access import person, writable
 from webapp.teams.models import Project
 
@@ -33,18 +32,18 @@ class DatasetPage(BaseModel):
 
 
 def visible(request: Request) -> QuerySet[Dataset]:
-    """The texts of the caller's projects."""
+    """The data sets of the caller's projects."""
     return Dataset.objects.filter(project__in=Project.objects.for_user(request.user)).select_related("project")
 
 
 class Datasets(Endpoint):
-    """All texts of the caller's projects."""
+    """All data sets of the caller's projects."""
 
     parser_classes = [MultiPartParser]
 
     @operation("datasets_list", DatasetPage, query=DatasetQuery)
     def get(self, request: Request, query: DatasetQuery) -> HttpResponseBase:
-        """List uploaded texts, newest first."""
+        """List uploaded data sets, newest first."""
         rows = visible(request)
         if query.project is not None:
             rows = rows.filter(project__slug=query.project)
@@ -53,7 +52,11 @@ class Datasets(Endpoint):
 
     @operation("datasets_upload", DatasetAnswer, form=UploadFields, status=201, once=True)
     def post(self, request: Request, query: object, body: UploadFields) -> HttpResponseBase:
-        """Upload one UTF-8 text; the same text again in the same project is the same data set."""
+        """Upload one UTF-8 text or one set of images; the same again in the same project is the same data set.
+
+        Images come as one NPZ (`images`, `labels`; perhaps `classes` and `test_` or `validation_` parts) or as one ZIP
+        with a folder of PNG or JPEG files for each class. What the file is, is recognised by its content.
+        """
         project_of(request, body.project)
         form = UploadForm(body.model_dump(), request.FILES, projects=writable(person(request)))
         if not form.is_valid():
@@ -62,15 +65,15 @@ class Datasets(Endpoint):
         return once(request, content, lambda: self._keep(request, form))
 
     def _keep(self, request: Request, form: UploadForm) -> Response:
-        dataset = keep(form.facts, owner=person(request), **form.cleaned_data)
+        dataset = form.keep(person(request))
         location = reverse("api:dataset", kwargs={"code": dataset.code})
         return Response(DatasetAnswer.of(dataset), status=201, headers={"Location": location})
 
 
 class DatasetDetail(Endpoint):
-    """One text."""
+    """One data set."""
 
     @operation("datasets_read", DatasetAnswer)
     def get(self, request: Request, query: object, code: str) -> HttpResponseBase:
-        """Read what is known of an uploaded text."""
+        """Read what is known of an uploaded data set."""
         return Response(DatasetAnswer.of(get_object_or_404(visible(request), code=code)))

@@ -1,0 +1,60 @@
+"""Images of one's own: from a file on disk to a finished run on them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.test_journey import _finished
+from tests.browser.visitor import Visitor
+from tests.training.data.images.sets import arrays, png
+from tests.training.data.images.uploads.packed import files, zipped
+from webapp.experiments.models import Arm
+
+SMALL = {"Title": "Which insect?", "Budget": "8", "Batch size": "8", "Evaluations": "2", "Seeds": "1"}
+
+
+@pytest.mark.timeout(600)
+def test_a_zip_of_folders_is_uploaded_and_trained_on(visitor: Visitor, workers: None, tmp_path: Path) -> None:
+    page = visitor.page
+    visitor.sign_in()
+    page.goto("/data/")
+    _upload(page, tmp_path, files() | {"bee/zz.png": png(arrays(1, 20)["images"][0])})
+    page.get_by_text("say the resolution to keep them at").wait_for()
+    assert page.get_by_label("Name", exact=True).input_value() == "Insects"
+    assert visitor.violations() == []
+    page.get_by_label("Resolution", exact=True).fill("16")
+    _upload(page, tmp_path, files() | {"bee/zz.png": png(arrays(1, 20)["images"][0])})
+    page.get_by_text("19 images, 3 classes").wait_for()
+    visitor.complaints.clear()  # the refusal was told by its status
+    page.get_by_text("What an upload of images holds").click()
+    for width in (1200, 360):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert (visitor.violations(), visitor.overflow()) == ([], 0)
+    visitor.photograph("uploads-images")
+    page.set_viewport_size({"width": 1200, "height": 900})
+
+    page.goto("/experiments/new/?task=image_classification")
+    page.get_by_label("Data", exact=True).select_option(label="Insects (Vision lab): 16 × 16 grey, 3 classes")
+    page.get_by_label("Model", exact=True).select_option("cnn-small")
+    for label, value in SMALL.items():
+        page.get_by_label(label, exact=True).fill(value)
+    page.locator("#plan").get_by_text("1 seed").wait_for()
+    page.get_by_role("button", name="Launch").click()
+    page.get_by_role("heading", name="Which insect?").wait_for()
+    assert {(arm.spec.data.resolution, arm.spec.data.classes) for arm in Arm.objects.all()} == {(16, 3)}
+    deadline = time.monotonic() + 300
+    while _finished() < Arm.objects.count():
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    assert visitor.complaints == []
+
+
+def _upload(page: Page, home: Path, found: dict[str, bytes]) -> None:
+    (home / "insects.zip").write_bytes(zipped(found).getvalue())
+    page.get_by_label("Name", exact=True).fill("Insects")
+    page.get_by_label("File", exact=True).set_input_files(home / "insects.zip")
+    page.get_by_role("button", name="Upload").click()
