@@ -128,13 +128,15 @@ class TaskCard:
 
 @dataclass(frozen=True)
 class StudyCard:
-    """A study as people meet it. Its module `study` has `ask`, `conclude` and `label`, all without torch."""
+    """A study as people meet it. Its module `study` has `ask`, `conclude`, `label` and `axes`, all without torch."""
 
     title: str
     paper: str
     knobs: type[Knobs]
     base: Mapping[str, Any]
     """The spec that its runs share, as a person may change it."""
+    decides: Mapping[str, str]
+    """Fields of that spec that the study sets itself for every run, and the knob that each comes from; empty: none."""
     name: str = ""
     text: str = ""
 

@@ -13,6 +13,7 @@ SECTIONS = (
     ("Reports", "reports"),
     ("Queue", "queue"),
     ("Methods", "methods"),
+    ("Studies", "studies"),
     ("Records", "records"),
     ("Data", "datasets"),
     ("Projects", "projects"),

@@ -56,7 +56,11 @@ def pages() -> dict[str, str]:
         "archived": "/experiments/?archived=1",
         "new": f"/experiments/new/?clone={experiment.code}",
         "new-images": "/experiments/new/?method=fractrain",
+        "studies": "/studies/",
+        "study-about": "/studies/dcpt/",
+        "study-new": "/studies/dcpt/new/",
         "study": f"/experiments/{_studied(user, project).code}/study/",
+        "study-open": f"/experiments/{_asked(user, project).code}/study/",
         "compare": f"/experiments/{experiment.code}/",
         **{view: f"/experiments/{judged.code}/?tab={view.partition('-')[0]}{rest}" for view, rest in VIEWS.items()},
         "report": f"/reports/{_report(user, experiment).code}/",
@@ -101,6 +105,12 @@ def _studied(user: User, project: Project) -> Experiment:
         finish(run)
     assert advance() == 1
     return experiment
+
+
+def _asked(user: User, project: Project) -> Experiment:
+    """A study none of whose runs has begun."""
+    knobs, base = studies.judged("dcpt", {**KNOBS, "ratios": [0, 0.5, 1]}, {})
+    return studies.launch("dcpt", knobs, base, project=project, owner=user, title="Which share of code, again?")
 
 
 def _judged(project: Project) -> Experiment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from django.contrib import messages
@@ -13,7 +14,8 @@ from pydantic.fields import FieldInfo
 from training import catalog
 from training.catalog import Card
 from training.evidence import Evidence, setting
-from webapp.experiments import replication
+from training.knobs import Knobs
+from webapp.experiments import replication, studies
 from webapp.experiments.arms import partners
 from webapp.experiments.fields import flat, leaves, range_text
 from webapp.experiments.planning import queues
@@ -43,11 +45,11 @@ class ArmRow(NamedTuple):
     runs: list[str]
 
 
-def knob_rows(card: Card) -> list[KnobRow]:
-    presets = [flat(knobs.model_dump()) for knobs in (card.presets or {}).values()]
+def knob_rows(knobs: type[Knobs], presets: Iterable[Knobs] = ()) -> list[KnobRow]:
+    known = [flat(preset.model_dump()) for preset in presets]
     return [
-        KnobRow(path, info, range_text(info), info.get_default(), [values[path] for values in presets])
-        for path, info in leaves(card.knobs)
+        KnobRow(path, info, range_text(info), info.get_default(), [values[path] for values in known])
+        for path, info in leaves(knobs)
     ]
 
 
@@ -81,7 +83,8 @@ def method(request: HttpRequest, name: str) -> HttpResponse:
         "tasks": [catalog.task(known).title for known in card.tasks],
         "owns": [words for aspect, words in catalog.ASPECTS.items() if aspect in card.owns and name != "dense"],
         "partners": partners([name]),
-        "knobs": knob_rows(card),
+        "knobs": knob_rows(card.knobs, (card.presets or {}).values()),
+        "studies": studies.using(name),
         "record": record,
         "measurements": [(each, setting(each.setting)) for each in record.measurements],
         "writable": writable(person(request)).order_by("name"),

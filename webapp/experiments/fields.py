@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, cast, get_args, get_origin
 
 from django import forms
 from pydantic.fields import FieldInfo
@@ -48,6 +49,11 @@ def form_field(info: FieldInfo) -> forms.Field:
         empty = [("", "not said")] if info.default is None else []
         choices = [*empty, *((value, value) for value in get_args(kind))]
         return forms.CharField(widget=forms.Select(choices=choices), **common)
+    if offered := options(info):
+        listed = [(value, value) for value in offered]
+        return forms.MultipleChoiceField(choices=listed, widget=forms.CheckboxSelectMultiple, **common)
+    if get_origin(kind) is tuple:
+        return Numbers(**common)
     attributes = bounds(info)
     if kind in (int, float):
         attributes["step"] = "any" if kind is float else "1"
@@ -72,19 +78,39 @@ class JSONObject(forms.CharField):
         return found
 
 
+class Numbers(forms.CharField):
+    """Several numbers, typed with commas or spaces between them."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return value if value is None or isinstance(value, str) else ", ".join(f"{number:g}" for number in value)
+
+
 def typed(value: Any, field: forms.Field) -> Any:
-    """The number that a number field's text is, whole if it can be; what a choice chooses; all else as it came."""
+    """The numbers that a number field's text is, whole if they can be; what a choice chooses; all else as it came."""
+    if isinstance(field, Numbers):
+        return [_number(part) for part in re.split(r"[\s,;]+", value) if part]
     if isinstance(field.widget, forms.Select):
         return next((choice for choice, _ in field.widget.choices if str(choice) == value), value)
     if not isinstance(field.widget, forms.NumberInput) or not isinstance(value, str):
         return value
+    return _number(value)
+
+
+def _number(text: str) -> Any:
     for kind in (int, float):
         try:
-            number = kind(value)
+            number = kind(text)
         except ValueError:
             continue
-        return number if math.isfinite(number) else value
-    return value
+        return number if math.isfinite(number) else text
+    return text
+
+
+def options(info: FieldInfo) -> list[str]:
+    """What the items of a list may be, where its JSON schema names them; empty where they are free."""
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    items = cast("dict[str, Any]", extra.get("items", {}))
+    return list(items.get("enum", ()))
 
 
 def plain_type(annotation: Any) -> Any:
@@ -112,6 +138,8 @@ def range_text(info: FieldInfo) -> str:
         return "yes or no"
     if get_origin(kind) is Literal:
         return " or ".join(map(str, get_args(kind)))
+    if get_origin(kind) is tuple:
+        return "some of " + ", ".join(options(info)) if options(info) else "a list"
     signs = {"gt": "above {}", "ge": "from {}", "lt": "below {}", "le": "to {}"}
     found = (
         sign.format(f"{getattr(bound, name):g}")
@@ -148,4 +176,5 @@ def preset_choices(task: str) -> list[tuple[str, str]]:
 
 
 def _sizes(shape: Architecture) -> str:
-    return f"{shape.summary}, {shape.parameters / 1e6:.3g} M parameters"
+    millions = shape.parameters / 1e6
+    return f"{shape.summary}, {f'{millions:,.0f}' if millions > 999 else f'{millions:.3g}'} M parameters"

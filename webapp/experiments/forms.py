@@ -5,7 +5,6 @@ Fields are named by the paths of a launch (`arms.0.knobs.est.heads`, `seeds`), s
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,17 +23,14 @@ from webapp.experiments.arms import arm_numbers, partners
 from webapp.experiments.baselines import completed
 from webapp.experiments.data import SIZES, sizes
 from webapp.experiments.fields import JSONObject, flat, form_field, leaves, nested, preset_choices, typed
+from webapp.experiments.launch_form import LaunchForm
 from webapp.experiments.payload import start
-from webapp.experiments.planning import queues
-from webapp.experiments.seeds import parse_seeds
 from webapp.experiments.services import ArmRequest
-from webapp.teams.models import Project
 
 APART = (*payload.OWN, "evals", "budget")
 """Fields of the spec that the form does not take one by one."""
 GROUPS = {"model": "Model", "data": "Data", "": "Training", "optim": "Optimiser"}
 """Order and titles of the groups; the empty name holds the spec's own plain fields."""
-QUEUE = r"[a-z0-9][a-z0-9-]{0,39}"
 
 
 @dataclass(frozen=True)
@@ -64,21 +60,9 @@ class ArmBlock:
         ]
 
 
-class ExperimentForm(forms.Form):
+class ExperimentForm(LaunchForm):
     """What a person asks for: arms by number, what they share, and the seeds that replicate them."""
 
-    title = forms.CharField(max_length=200, label="Title", widget=forms.TextInput(attrs={"maxlength": 200}))
-    question = forms.CharField(
-        max_length=2000,
-        required=False,
-        label="What do you want to know?",
-        widget=forms.Textarea(attrs={"rows": 2, "maxlength": 2000}),
-    )
-    project = forms.ModelChoiceField(Project.objects.none(), empty_label=None, to_field_name="slug", label="Project")
-    seeds = forms.CharField(
-        initial="3", max_length=500, help_text="how many (3 means 0, 1, 2), or a list (4, 8, 15); 3 give an interval"
-    )
-    queue = forms.ChoiceField(label="Queue", help_text="which workers run it")
     matched_baselines = forms.BooleanField(
         required=False,
         initial=True,
@@ -98,7 +82,7 @@ class ExperimentForm(forms.Form):
     )
 
     def __init__(self, data: Any = None, *, projects: Any, initial: Any = None) -> None:
-        super().__init__(data, initial={"arms.0.methods": ["dense"]} | (initial or {}))
+        super().__init__(data, projects=projects, initial={"arms.0.methods": ["dense"]} | (initial or {}))
         name = self._given("task")
         self.task = catalog.task(name if name in catalog.tasks() else RunSpec().task)
         self.paths = {path: info for path, info in leaves(RunSpec) if self._asks(path)}
@@ -107,17 +91,9 @@ class ExperimentForm(forms.Form):
         self.asked: list[ArmRequest] = []
         self.arms: tuple[ArmRequest, ...] = ()
         """The arms of the launch: those asked for that are sound, and their matched baselines."""
-        self.fields["project"].queryset = projects  # type: ignore[attr-defined]
-        given = str(self._given("queue") or "")
-        names = dict.fromkeys([*queues(), *([given] if re.fullmatch(QUEUE, given) else [])])
-        self.fields["queue"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
         self._add_spec_fields(projects)
         self.numbers = {number: self._add_arm(number) for number in self._numbers()}
         """Number of each arm, and the names of its methods; numbers may have gaps."""
-
-    def _given(self, name: str) -> Any:
-        """What was typed, or else what was to be shown."""
-        return self.data.get(name) if self.is_bound else self.initial.get(name)
 
     def _numbers(self) -> list[int]:
         return arm_numbers(self.data if self.is_bound else self.initial)
@@ -197,9 +173,6 @@ class ExperimentForm(forms.Form):
         fields = {name: self[prefix + name] for name in ("methods", "label", "is_baseline", "changes")}
         knobs = [self[name] for name in self.fields if name.startswith(f"{prefix}knobs.")]
         return ArmBlock(number, cards, **fields, knobs=knobs)
-
-    def clean_seeds(self) -> tuple[int, ...]:
-        return parse_seeds(self.cleaned_data["seeds"])
 
     def clean(self) -> dict[str, Any]:
         """Judge every arm by the spec, then the launch as a whole; errors land at the field they name."""

@@ -1,25 +1,31 @@
-"""Launching a study: an ordinary launch of the runs that it asks for first."""
+"""Launching a study: an ordinary launch of the runs that it asks for first.
+
+What is wrong is named by the paths of a study's body: `knobs.steps`, `base.data.domain`, `seeds`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
 
 from training import catalog
+from training.catalog import StudyCard
 from training.knobs import Knobs
 from training.spec import RunSpec, problems
 from webapp.experiments import services
 from webapp.experiments.models import Experiment
 from webapp.experiments.payload import changed
-from webapp.experiments.services import ArmRequest, LaunchRefused
+from webapp.experiments.services import STUDY_ARMS, ArmRequest, LaunchRefused
 from webapp.teams.models import Project
 
 
 def judged(name: str, knobs: Mapping[str, Any], base: Mapping[str, Any]) -> tuple[Knobs, RunSpec]:
     """A study's knobs and what its runs share, `base` being changes to the card's; LaunchRefused by path."""
     card, wrong = catalog.study(name), dict[str, str]()
+    usual = RunSpec.model_validate(dict(card.base))
     try:
         found = card.knobs.model_validate(knobs)
     except ValidationError as failure:
@@ -28,6 +34,9 @@ def judged(name: str, knobs: Mapping[str, Any], base: Mapping[str, Any]) -> tupl
         spec = RunSpec.model_validate(changed(dict(card.base), dict(base)))
     except ValidationError as failure:
         wrong |= {f"base.{path}": message for path, message in problems(failure).items()}
+    else:
+        ignored = [field for field in card.decides if getattr(spec, field) != getattr(usual, field)]
+        wrong |= {f"base.{field}": "the study sets this itself, from its knobs" for field in ignored}
     if wrong:
         raise LaunchRefused(wrong)
     return found, spec
@@ -44,8 +53,17 @@ def asked(name: str, knobs: Knobs, base: RunSpec) -> list[ArmRequest]:
     try:
         specs = catalog.load_study(name).ask(knobs, base, ())
     except ValidationError as failure:
-        raise LaunchRefused({f"base.{path}": message for path, message in problems(failure).items()}) from None
+        card, wrong = catalog.study(name), problems(failure)
+        raise LaunchRefused({_place(card, path): message for path, message in wrong.items()}) from None
     return requests(name, specs, baseline=True)
+
+
+def refusals(
+    name: str, arms: Sequence[ArmRequest], *, project: Project, title: str, seeds: Sequence[int], queue: str
+) -> dict[str, str]:
+    """Everything that stands against launching these arms of a study, by path."""
+    found = services.refusals(project=project, title=title, arms=arms, seeds=seeds, queue=queue, most=STUDY_ARMS)
+    return _in_body(catalog.study(name), found, arms)
 
 
 def launch(
@@ -53,7 +71,39 @@ def launch(
     seeds: Sequence[int] = (0,), queue: str = "cpu",
 ) -> Experiment:  # fmt: skip
     """Write the study with the runs that it asks for first; the sweep asks again. LaunchRefused as every launch."""
-    return services.launch(
-        project=project, owner=owner, title=title, question=question, arms=asked(name, knobs, base), seeds=seeds,
-        queue=queue, study=name, study_knobs=knobs.model_dump(mode="json"),
-    )  # fmt: skip
+    arms = asked(name, knobs, base)
+    try:
+        return services.launch(
+            project=project, owner=owner, title=title, question=question, arms=arms, seeds=seeds, queue=queue,
+            study=name, study_knobs=knobs.model_dump(mode="json"),
+        )  # fmt: skip
+    except LaunchRefused as refusal:
+        raise LaunchRefused(_in_body(catalog.study(name), refusal.problems, arms)) from None
+
+
+@cache
+def using(method: str) -> list[StudyCard]:
+    """Studies whose runs are trained by this method, as they come."""
+    cards = [catalog.study(name) for name in catalog.studies()]
+    specs = [asked(card.name, card.knobs(), RunSpec.model_validate(dict(card.base)))[0].spec for card in cards]
+    return [card for card, spec in zip(cards, specs, strict=True) if method in spec.methods]
+
+
+def _place(card: StudyCard, path: str) -> str:
+    """A path of a run's spec as the knob that its field comes from, or else as a path of `base`."""
+    knob = card.decides.get(path.partition(".")[0])
+    return f"knobs.{knob}" if knob else f"base.{path}"
+
+
+def _in_body(card: StudyCard, found: Mapping[str, str], arms: Sequence[ArmRequest]) -> dict[str, str]:
+    """Refusals of a launch by the paths of a study; of arms that share one then, the first is told."""
+    out: dict[str, str] = {}
+    for path, message in found.items():
+        group, number, inner = (*path.split(".", 2), "", "")[:3]
+        if group != "arms" or inner.partition(".")[0] not in RunSpec.model_fields:
+            out[path] = message
+        elif (place := _place(card, inner)).startswith("base."):
+            out.setdefault(place, message)
+        else:
+            out.setdefault(place, f"{arms[int(number)].label}: {message}")
+    return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webapp.experiments import calibration, catalogue, views
+from webapp.experiments import calibration, catalogue, study_pages, views
 
 urlpatterns = [
     path("experiments/", views.experiments, name="experiments"),
@@ -14,6 +14,10 @@ urlpatterns = [
     path("experiments/new/view/", views.view, name="experiment-view"),
     path("experiments/<slug:code>/archive/", views.archive, name="experiment-archive"),
     path("calibration/", calibration.calibration, name="calibration"),
+    path("studies/", study_pages.studies, name="studies"),
+    path("studies/<slug:name>/", study_pages.study, name="study"),
+    path("studies/<slug:name>/new/", study_pages.new, name="study-new"),
+    path("studies/<slug:name>/new/plan/", study_pages.plan, name="study-plan"),
     path("methods/", catalogue.methods, name="methods"),
     path("methods/<slug:name>/", catalogue.method, name="method"),
     path("methods/<slug:name>/replicate/", catalogue.replicate, name="method-replicate"),

@@ -10,6 +10,7 @@ from django.db.models import Count, Q
 from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import trigger_client_event
 
@@ -20,6 +21,7 @@ from webapp.experiments.forms import ExperimentForm
 from webapp.experiments.models import Experiment, ExperimentQuerySet
 from webapp.experiments.payload import cloned
 from webapp.experiments.planning import plan as forecast
+from webapp.experiments.study_form import StudyForm
 from webapp.experiments.written import WrittenForm, in_words
 from webapp.pages import page_of
 from webapp.runs.models import ACTIVE, State
@@ -79,6 +81,9 @@ def new(request: HttpRequest) -> HttpResponse:
     if not writable(person(request)).exists():
         return render(request, "experiments/no_project.html", status=403)
     if request.method == "GET":
+        mine = Experiment.objects.for_user(person(request)).exclude(study="")
+        if origin := mine.filter(code=request.GET.get("clone", "")).first():
+            return redirect(f"{reverse('study-new', args=[origin.study])}?clone={origin.code}")
         form = _form(request, initial=_initial(request))
         return _page(request, form, plan=forecast_of(_filled(request, form)))
     form = _form(request, request.POST)
@@ -107,6 +112,10 @@ def _initial(request: HttpRequest) -> dict[str, Any]:
 
 
 def _filled(request: HttpRequest, form: forms.Form) -> ExperimentForm | WrittenForm:
+    return _form(request, posted(request, form))
+
+
+def posted(request: HttpRequest, form: forms.Form) -> QueryDict:
     """The form as if it had been posted unchanged, so that the first page already has its plan."""
     data = QueryDict(mutable=True)
     for bound in form:
@@ -118,14 +127,14 @@ def _filled(request: HttpRequest, form: forms.Form) -> ExperimentForm | WrittenF
         first = writable(person(request)).order_by("name").values_list("slug")[0][0]
         data["project"] = data.get("project") or str(first)
         data["queue"] = data.get("queue") or form.fields["queue"].choices[0][0]  # type: ignore[attr-defined]
-    return _form(request, data)
+    return data
 
 
-def forecast_of(form: ExperimentForm | WrittenForm) -> dict[str, Any]:
+def forecast_of(form: ExperimentForm | WrittenForm | StudyForm) -> dict[str, Any]:
     """The side panel's content: a plan where the form allows one, and what is in the way of a launch."""
     ready = form.is_valid()
     named = [
-        ("" if bound.is_hidden else bound.id_for_label, bound.label, error)
+        ("" if bound.is_hidden else bound.id_for_label or bound.auto_id, bound.label, error)
         for bound in form
         for error in bound.errors
         if (bound.name, form.data.get("title", "")) != ("title", "")

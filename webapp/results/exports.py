@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from django.http import HttpResponse
 
 from webapp.results.figures import Figure
 from webapp.results.tables import Cell, Table
@@ -35,6 +36,16 @@ def parquet(table: Table) -> bytes:
     out = pa.BufferOutputStream()
     pq.write_table(built.replace_schema_metadata({"caption": table.caption}), out)
     return bytes(out.getvalue())
+
+
+def tabular(table: Table, kind: Format) -> bytes:
+    return table.csv.encode() if kind is Format.CSV else parquet(table)
+
+
+def attached(body: bytes, kind: Format, name: str) -> HttpResponse:
+    """A file to keep; `name` without its ending."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{kind}"'}
+    return HttpResponse(body, content_type=kind.media_type, headers=headers)
 
 
 def plotly(figure: Figure) -> bytes:

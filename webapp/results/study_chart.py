@@ -1,4 +1,4 @@
-"""What a study of the D-CPT law shows: loss against share with the fitted lines, and its tables."""
+"""What a study of the D-CPT law shows: loss against share with the fitted lines, its tables, and the exports of all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from training.studies.dcpt.finding import DcptFinding
+from training.studies.dcpt.finding import SOURCES, DcptFinding
 from webapp.results import notation
 from webapp.results.figures import Figure, plain
 from webapp.results.panels import Panel
@@ -14,6 +14,26 @@ from webapp.results.tables import Cell, Table
 
 Corpus = Literal["domain", "general"]
 SHARES = np.linspace(0, 1, 101)
+TARGETS = (1, 2, 5)
+"""Numbers of target domains whose cost is told."""
+LIBRARY = (
+    "The law across domains is a library here, training.studies.dcpt.domains.fit. No page fits it: each study trains a "
+    "tokenizer on its own two texts, and losses per token of different tokenizers do not compare."
+)
+
+
+def panels(found: DcptFinding, at: float) -> list[Panel]:
+    """Everything that the page shows of a finding, the charts after so many tokens; exports are found by name."""
+    return [
+        surface(found, "domain", at),
+        surface(found, "general", at),
+        Panel("points", "Every evaluation", points_table(found), folded=True),
+        Panel("fits", "How good the laws are", fits_table(found)),
+        Panel("heldout", "Left out and predicted", held_out_table(found)),
+        *([Panel("checks", "Checked by a run", checks_table(found))] if found.checks else []),
+        Panel("costs", "What it cost", costs_table(found)),
+        Panel("targets", "What more target domains would cost", targets_table(found), note=targets_note(found)),
+    ]
 
 
 def levels(found: DcptFinding) -> list[float]:
@@ -40,7 +60,25 @@ def surface(found: DcptFinding, corpus: Corpus, at: float) -> Panel:
     }
     said = f"Loss on the {corpus} text against the share of the domain, after {at * 1e9:,.0f} tokens."
     title = f"Loss on the {corpus} text"
-    return Panel(corpus, title, points_table(found), Figure({"data": traces, "layout": layout}, said))
+    return Panel(corpus, title, level_table(found, corpus, at), Figure({"data": traces, "layout": layout}, said))
+
+
+def level_table(found: DcptFinding, corpus: Corpus, at: float) -> Table:
+    """What a chart draws: the measured losses after so many tokens, and the law's."""
+    fit, names = (found.domain if corpus == "domain" else found.general), {b.size: b.preset for b in found.bases}
+    rows: list[tuple[Cell, ...]] = [
+        (
+            names.get(one.size),
+            one.run,
+            one.domain_share,
+            getattr(one, corpus),
+            float(fit.law.loss(one.size, at, getattr(one, f"{corpus}_share"))) if fit else None,
+        )
+        for one in found.observations
+        if one.tokens == at
+    ]
+    headings = ("network", "run", "domain share", "measured", "law")
+    return Table(f"Loss on the {corpus} text after {at * 1e9:,.0f} tokens, nats per token", headings, tuple(rows))
 
 
 def points_table(found: DcptFinding) -> Table:
@@ -103,9 +141,34 @@ def costs_table(found: DcptFinding) -> Table:
     """The bill of the grid, and apart from it what may be sunk."""
     costs = found.costs
     rows: tuple[tuple[Cell, ...], ...] = (
-        ("mixtures of all runs", notation.si(costs.mixtures, "FLOP"), "executed"),
-        ("evaluations", notation.si(costs.evaluations, "FLOP"), "executed; outside of training cost"),
-        ("bases, once per run", notation.si(costs.bases, "FLOP"), "executed; sunk where the base exists anyway"),
-        ("training time of all runs", notation.duration(costs.seconds), ""),
+        ("mixtures of all runs", costs.mixtures, None, "training"),
+        ("evaluations", costs.evaluations, None, "outside of training cost"),
+        ("bases, once per run", costs.bases, None, "sunk where the base exists anyway"),
+        ("training of all runs", None, costs.seconds, "wall clock"),
     )
-    return Table("What the study cost", ("part", "cost", "counted"), rows)
+    return Table("What the study cost", ("part", "executed FLOPs", "seconds", "counted"), rows)
+
+
+def targets_table(found: DcptFinding) -> Table:
+    """Executed FLOPs of mixtures for several target domains: each with a grid, or all by the law across domains."""
+    rows: list[tuple[Cell, ...]] = []
+    for count in TARGETS:
+        own, across = found.costs.own(count), found.costs.across(count)
+        rows.append((count, own, own / count, across, None if across is None else across / count))
+    headings = (
+        "target domains", "a grid for each", "per domain", f"{SOURCES} source grids and a probe for each", "per domain",
+    )  # fmt: skip
+    return Table("Executed FLOPs of the mixtures; arithmetic from the runs of this study", headings, tuple(rows))
+
+
+def targets_note(found: DcptFinding) -> str:
+    """What of that was measured, and what is taken for granted."""
+    probe = found.costs.probe
+    measured = f"Measured: the mixtures of this study, {notation.si(found.costs.mixtures, 'FLOP')}"
+    if probe is None:
+        return f"{measured}. What a probe costs is not known here. {LIBRARY}"
+    return (
+        f"{measured}, and a probe, {notation.si(probe, 'FLOP')}: the smallest network at the largest share as far as "
+        f"its first evaluation. Every other grid is taken to cost as much; {SOURCES} source domains as in the paper. "
+        f"Bases and evaluations are left out. {LIBRARY}"
+    )

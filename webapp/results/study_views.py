@@ -1,4 +1,4 @@
-"""The page of a study: what it found, and its three questions with their inputs in the address."""
+"""The page of a study: how far it is, what it found, and its three questions with their inputs in the address."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_safe
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
 
 from training import catalog
 from training.studies.dcpt import questions
 from training.studies.dcpt.finding import DcptFinding
 from webapp.experiments.models import Experiment, Finding
-from webapp.results import notation, study_chart, tables, wording
-from webapp.results.panels import Panel
-from webapp.runs.models import TERMINAL, Run
+from webapp.results import exports, notation, study_chart, tables, wording
+from webapp.results.exports import Format
+from webapp.runs import studies
+from webapp.runs.models import TERMINAL, Run, State
+from webapp.teams.access import may, person, require
+from webapp.teams.models import AuditEvent
 
 
 class Questions(forms.Form):
@@ -53,39 +57,86 @@ class Answer:
 @require_safe
 def study(request: HttpRequest, code: str) -> HttpResponse:
     """What the study found so far; 404 for an experiment that is none."""
-    experiment = get_object_or_404(Experiment.objects.for_user(request.user).exclude(study=""), code=code)
-    states = list(Run.objects.filter(arm__experiment=experiment).values_list("state", flat=True))
-    row = Finding.objects.filter(experiment=experiment).first()
-    if experiment.study != "dcpt":
-        raise Http404
-    found = DcptFinding.model_validate(row.body) if row else None
-    context: dict[str, Any] = {
-        "experiment": experiment,
-        "card": catalog.study(experiment.study),
-        "progress": wording.progress(states),
-        "unfinished": any(state not in TERMINAL for state in states),
-        "finding": found,
-        "until": row and row.until,
-        "rows": tables.SHOWN,
-    }
+    experiment = _visible(request, code)
+    context = _context(request, experiment) | {"card": catalog.study(experiment.study), "rows": tables.SHOWN}
+    found: DcptFinding | None = context["finding"]
     if found and found.general and found.domain:
-        levels = study_chart.levels(found)
-        at = _level(request.GET.get("at", ""), levels)
+        levels, at = study_chart.levels(found), _level(request, found)
         form = Questions(_defaults(found, float(experiment.study_knobs.get("limit", 0.03))) | _given(request))
         answers = _answers(found, form) if form.is_valid() else []
-        context |= {"form": form, "answers": answers, "panels": _panels(found, at), "at": round(at * 1e9)}
+        context |= {"form": form, "answers": answers, "panels": study_chart.panels(found, at), "at": round(at * 1e9)}
         context["levels"] = [round(level * 1e9) for level in levels]
     return render(request, "results/study.html", context)
 
 
 @login_required
 @require_safe
-def points(request: HttpRequest, code: str) -> HttpResponse:
-    """Every fitted evaluation as CSV."""
-    rows = Finding.objects.filter(experiment__in=Experiment.objects.for_user(request.user).filter(study="dcpt"))
-    found = DcptFinding.model_validate(get_object_or_404(rows, experiment__code=code).body)
-    headers = {"Content-Disposition": f'attachment; filename="{code}-study.csv"'}
-    return HttpResponse(study_chart.points_table(found).csv, content_type="text/csv; charset=utf-8", headers=headers)
+def state(request: HttpRequest, code: str) -> HttpResponse:
+    """How far the study is, for polling; `study-concluded` tells a page that it was drawn from another finding."""
+    context = _context(request, _visible(request, code))
+    response = render(request, "results/_study_state.html", context)
+    if request.GET.get("seen", "") != context["seen"]:
+        response["HX-Trigger"] = "study-concluded"
+    return response
+
+
+@login_required
+@require_POST
+def cancel(request: HttpRequest, code: str) -> HttpResponse:
+    """Cancel the runs that are open; the study concludes from those that ended."""
+    experiment = _visible(request, code)
+    require(person(request), experiment.project)
+    if count := studies.cancel(experiment, person(request)):
+        AuditEvent.objects.create(
+            actor=person(request), project=experiment.project, verb="cancelled", object=f"study {experiment.code}"
+        )
+        messages.success(request, f"Cancelled {count} runs. The study concludes from those that ended.")
+    else:
+        messages.warning(request, "Nothing was left to cancel.")
+    return redirect("experiment-study", code)
+
+
+@login_required
+@require_safe
+def export(request: HttpRequest, code: str, name: str, form: str) -> HttpResponse:
+    """A table in full as CSV or Parquet, or a chart as Plotly JSON."""
+    row, kind = get_object_or_404(Finding, experiment=_visible(request, code)), Format(form)
+    found = DcptFinding.model_validate(row.body)
+    if not found.observations:
+        raise Http404("nothing was observed")
+    panel = next((one for one in study_chart.panels(found, _level(request, found)) if one.name == name), None)
+    if panel is None or (kind is Format.JSON and panel.chart is None):
+        raise Http404(f"no {kind} of {name}")
+    body = exports.plotly(panel.chart) if kind is Format.JSON and panel.chart else exports.tabular(panel.table, kind)
+    return exports.attached(body, kind, f"{code}-{name}")
+
+
+def _visible(request: HttpRequest, code: str) -> Experiment:
+    """404 for whoever is no member of its project, and for an experiment that is no such study."""
+    mine = Experiment.objects.for_user(request.user).select_related("project")
+    return get_object_or_404(mine.filter(study="dcpt"), code=code)
+
+
+def _context(request: HttpRequest, experiment: Experiment) -> dict[str, Any]:
+    """How far it is. It is settled when nothing runs and the finding knows the last run that ended."""
+    runs = list(Run.objects.filter(arm__experiment=experiment).values_list("state", "progress", "finished_at"))
+    row = Finding.objects.filter(experiment=experiment).first()
+    states = [state for state, _, _ in runs]
+    open_ = [state for state in states if state not in TERMINAL]
+    last = max((at for _, _, at in runs if at), default=None)
+    return {
+        "experiment": experiment,
+        "progress": wording.progress(states),
+        "done": sum(1.0 if state in TERMINAL else share for state, share, _ in runs) / max(len(runs), 1),
+        "open": len(open_),
+        "waiting": open_.count(State.QUEUED),
+        "running": len(open_) - open_.count(State.QUEUED),
+        "settled": not open_ and row is not None and (last is None or row.until >= last),
+        "finding": DcptFinding.model_validate(row.body) if row else None,
+        "until": row and row.until,
+        "seen": row.until.isoformat() if row else "",
+        "may_act": may(request.user, experiment.project),
+    }
 
 
 def _given(request: HttpRequest) -> dict[str, str]:
@@ -102,20 +153,10 @@ def _defaults(found: DcptFinding, limit: float) -> dict[str, str]:
     return {name: f"{value:.6g}" for name, value in values.items()}
 
 
-def _level(text: str, levels: list[float]) -> float:
+def _level(request: HttpRequest, found: DcptFinding) -> float:
     """The measured tokens that the address names, else the last."""
+    text, levels = request.GET.get("at", ""), study_chart.levels(found)
     return min(levels, key=lambda level: abs(level * 1e9 - int(text))) if text.isdecimal() else levels[-1]
-
-
-def _panels(found: DcptFinding, at: float) -> list[Panel]:
-    return [
-        study_chart.surface(found, "domain", at),
-        study_chart.surface(found, "general", at),
-        Panel("fits", "How good the laws are", study_chart.fits_table(found)),
-        Panel("heldout", "Left out and predicted", study_chart.held_out_table(found)),
-        *([Panel("checks", "Checked by a run", study_chart.checks_table(found))] if found.checks else []),
-        Panel("costs", "What it cost", study_chart.costs_table(found)),
-    ]
 
 
 def _answers(found: DcptFinding, form: Questions) -> list[Answer]:

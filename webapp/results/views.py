@@ -126,9 +126,8 @@ def _exported(whole: Comparison, name: str, kind: Format, ask: Ask) -> HttpRespo
         body = exports.plotly(inherited.on_chart(figure, name, whole, ask.sources))
     else:
         table = inherited.in_table(TABLES[name](comparison, ask), name, whole, ask.sources)
-        body = table.csv.encode() if kind is Format.CSV else exports.parquet(table)
-    headers = {"Content-Disposition": f'attachment; filename="{whole.code}-{name}.{kind}"'}
-    return HttpResponse(body, content_type=kind.media_type, headers=headers)
+        body = exports.tabular(table, kind)
+    return exports.attached(body, kind, f"{whole.code}-{name}")
 
 
 def _experiment(request: HttpRequest, code: str) -> Experiment:

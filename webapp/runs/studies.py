@@ -1,4 +1,7 @@
-"""The periodic job that goes on with studies: when the last open run of one has ended, it asks again or concludes."""
+"""The periodic job that goes on with studies: when the last open run of one has ended, it asks again or concludes.
+
+One of whose runs was cancelled asks for no more.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 from django.db.models import F, Max, Q
@@ -17,6 +21,7 @@ from training.study import Trace
 from webapp.celery import app
 from webapp.experiments import services, studies
 from webapp.experiments.models import Experiment, Finding
+from webapp.runs import lifecycle
 from webapp.runs.models import TERMINAL, CostLine, Point, Run, State
 
 TASK = "webapp.runs.study"
@@ -72,10 +77,17 @@ def proceed(experiment: Experiment) -> bool:
         study, knobs = catalog.load_study(card.name), card.knobs.model_validate(experiment.study_knobs)
         past, until = history(experiment), _last_end(experiment)
         first = experiment.arms.order_by("pk")[0]
-        if not (wanted := study.ask(knobs, first.spec, past)) or not _launched(experiment, wanted):
+        wanted = [] if _called_off(experiment) else study.ask(knobs, first.spec, past)
+        if not wanted or not _launched(experiment, wanted):
             body = study.conclude(knobs, past).model_dump(mode="json")
             Finding.objects.update_or_create(experiment=experiment, defaults={"body": body, "until": until})
     return True
+
+
+def cancel(experiment: Experiment, actor: Any) -> int:
+    """Cancel its open runs, so that the study asks for no more and concludes from those that ended; how many."""
+    open_ = Run.objects.filter(arm__experiment=experiment).exclude(state__in=TERMINAL).order_by("-pk")
+    return sum(lifecycle.cancel(run, actor) for run in open_)
 
 
 def _launched(experiment: Experiment, specs: list[RunSpec]) -> bool:
@@ -89,6 +101,11 @@ def _launched(experiment: Experiment, specs: list[RunSpec]) -> bool:
         return False
     services.add(experiment, arms, seeds=seeds, queue=queue, actor=ACTOR, note="asked for by the study")
     return True
+
+
+def _called_off(experiment: Experiment) -> bool:
+    """Whether somebody cancelled a run: then no more are asked for, until it is retried."""
+    return Run.objects.filter(arm__experiment=experiment, state=State.CANCELLED).exists()
 
 
 def _last_end(experiment: Experiment) -> datetime:

@@ -16,6 +16,7 @@ from training.records import Purpose
 from training.spec import RunSpec
 from training.studies.dcpt import study
 from training.studies.dcpt.card import DcptKnobs
+from training.studies.dcpt.finding import Costs
 from training.studies.dcpt.law import Law
 from training.study import Trace
 
@@ -89,9 +90,39 @@ def test_a_finding_tells_the_laws_the_check_and_the_bill(done: tuple[Trace, ...]
     assert found.checks[0].domain == pytest.approx(found.checks[0].domain_predicted, rel=0.01)
     rise = found.checks[0].general / found.base(found.checks[0].size).general - 1
     assert rise == pytest.approx(KNOBS.limit, abs=0.01)
-    assert found.costs.model_dump() == {"mixtures": 32.0, "bases": 16.0, "evaluations": 8.0, "seconds": 48.0}
+    costs = {"mixtures": 32.0, "bases": 16.0, "evaluations": 8.0, "seconds": 48.0}
+    assert found.costs.model_dump(exclude={"probe"}) == costs
     assert found.missing == ""
     assert found.failures == ()
+
+
+def test_a_run_is_told_from_the_others_by_its_place_in_the_grid() -> None:
+    specs = study.ask(KNOBS.model_copy(update={"steps": 90, "base_steps": 210, "evaluations": 9}), BASE, ())
+    assert study.axes(specs[6]) == {
+        "network": "gpt2-micro", "parameters N": round(study.size_of("gpt2-micro") * 1e9), "tokens D": 90 * 8 * 64,
+        "points": 9, "domain share": 0.25,
+    }  # fmt: skip
+    assert len({tuple(study.axes(spec).values()) for spec in specs}) == 15
+
+
+def test_a_probe_is_the_smallest_network_at_the_largest_share_up_to_its_first_evaluation() -> None:
+    specs = study.ask(KNOBS, BASE, ())
+    past = [trace(spec, place) for place, spec in enumerate(specs)]
+    dear = [one.model_copy(update={"costs": {"continue/train": 100.0 + place}}) for place, one in enumerate(past)]
+    assert [study.share_of(one.spec) for one in dear[:5]] == [0, 0.25, 0.5, 0.75, 1]
+    assert study.probe_cost(tuple(dear)) == pytest.approx(104.0 / 10)
+    again = dear[4].model_copy(update={"seed": 1, "costs": {"continue/train": 106.0}})
+    assert study.probe_cost((*dear, again)) == pytest.approx(105.0 / 10)
+    dear[4] = dear[4].model_copy(update={"failure": "diverged"})
+    assert study.probe_cost(tuple(dear)) == pytest.approx(103.0 / 10)
+    assert study.probe_cost(()) is None
+
+
+def test_the_bill_of_more_domains_is_grids_or_four_grids_and_probes() -> None:
+    costs = Costs(mixtures=50.0, bases=9.0, evaluations=9.0, seconds=1.0, probe=2.0)
+    assert [costs.own(count) for count in (1, 2, 5)] == [50, 100, 250]
+    assert [costs.across(count) for count in (1, 2, 5)] == [202, 204, 210]
+    assert costs.model_copy(update={"probe": None}).across(5) is None
 
 
 def test_both_losses_of_a_run_take_shares_that_add_up_to_one(done: tuple[Trace, ...]) -> None:

@@ -18,6 +18,7 @@ from training.studies.dcpt.law import Law
 from webapp.experiments import services, studies
 from webapp.experiments.models import Experiment, Finding
 from webapp.experiments.services import LaunchRefused
+from webapp.runs import lifecycle
 from webapp.runs import studies as sweep
 from webapp.runs.models import CostLine, Point, Run, Series
 from webapp.teams.models import Membership, Project, Role
@@ -122,6 +123,34 @@ def test_a_failed_run_is_told_and_its_retry_is_taken_in() -> None:
 
 
 @pytest.mark.django_db
+def test_a_study_that_is_cancelled_concludes_from_what_has_ended_and_asks_no_more() -> None:
+    experiment = launched()
+    waiting = runs(experiment)
+    for run in waiting[:-1]:
+        finish(run)
+    assert sweep.cancel(experiment, experiment.owner) == 1
+    assert sweep.cancel(experiment, experiment.owner) == 0
+    assert sweep.advance() == 1
+    assert runs(experiment) == []
+    assert finding(experiment).failures == ((waiting[-1].code, "cancelled"),)
+    assert finding(experiment).general
+
+
+@pytest.mark.django_db
+def test_a_study_whose_cancelled_run_was_retried_goes_on() -> None:
+    experiment = launched()
+    waiting = runs(experiment)
+    for run in waiting[:-1]:
+        finish(run)
+    sweep.cancel(experiment, experiment.owner)
+    sweep.advance()
+    assert lifecycle.reopen(Run.objects.get(pk=waiting[-1].pk), "ada")
+    finish(waiting[-1])
+    assert sweep.advance() == 1
+    assert [run.arm.label.split(",")[0] for run in runs(experiment)] == ["gpt2-tiny"]
+
+
+@pytest.mark.django_db
 def test_an_ordinary_experiment_is_no_study(new_run: Any) -> None:
     Run.objects.filter(pk=new_run().pk).update(state="succeeded", finished_at=timezone.now())
     assert sweep.due() == []
@@ -155,8 +184,24 @@ def test_a_domain_that_is_not_there_is_refused_at_launch() -> None:
     knobs, base = studies.judged("dcpt", {}, {"data": {"domain": "text:absent.txt"}})
     with pytest.raises(LaunchRefused) as refused:
         studies.launch("dcpt", knobs, base, project=project, owner=user, title="x")
-    assert "arms.0.data.domain" in refused.value.problems
+    assert set(refused.value.problems) == {"base.data.domain"}
     assert not Experiment.objects.exists()
+
+
+def test_what_the_study_sets_itself_is_refused_in_its_base_and_may_be_repeated() -> None:
+    with pytest.raises(LaunchRefused) as refused:
+        studies.judged("dcpt", {}, {"model": {"preset": "gpt2-mini"}, "budget": {"steps": 7}, "batch_size": 4})
+    assert set(refused.value.problems) == {"base.model", "base.budget"}
+    studies.judged("dcpt", {}, dict(catalog.study("dcpt").base))
+
+
+def test_what_does_not_suit_the_networks_is_told_at_their_knob() -> None:
+    knobs, base = studies.judged("dcpt", {}, {"data": {"context": 300}})
+    with pytest.raises(LaunchRefused) as refused:
+        studies.asked("dcpt", knobs, base)
+    assert set(refused.value.problems) == {"knobs.sizes"}
+    larger, base = studies.judged("dcpt", {"sizes": ["gpt2-mini", "gpt2"]}, {"data": {"context": 300}})
+    assert len(studies.asked("dcpt", larger, base)) == 10
 
 
 def test_a_study_may_ask_for_more_arms_than_a_person() -> None:

@@ -32,14 +32,19 @@ official code. In the paper the fit has R2 0.9967 on the general and 0.9796 on t
 **What is inferred.** Huber's delta of 0.001 on logarithms of losses, and many random starts, are Chinchilla's. Whether
 the paper prints sums or means of its Huber losses is unknown, so ours are not comparable. The weak pull of exponents
 towards 1/2, worth three points, is ours: from two sizes alpha is not known otherwise. Whether the paper's N counts
-embeddings is not known. The paper lets exponents of its domains differ by a coefficient K;
-`training.studies.dcpt.domains` fits that form, and whether a large K means an easy domain is told in two ways, so the
-fit decides. Of the paper's ways to thin out evaluations none is used: all of them are fitted.
+embeddings is not known. Of the paper's ways to thin out evaluations none is used: all of them are fitted. How long a
+base is trained, and a rate that stays constant, are inferred too, and marked so among the knobs.
 
 **Pitfalls.** Points along one run share a rate that has not decayed: the rate is constant after its warm-up, and a
 final decay lowers all losses further. Beyond the measured sizes and tokens the law extrapolates. Single parameters are
 weakly known; predictions are what counts. Tokens beyond the length of a text repeat it. The paper has one family of
 networks.
+
+**Several domains.** The paper's law across domains adds F / K^mu, K being a coefficient of the domain: fitted on grids
+of some domains, it takes no more than a short probe of a new one. Whether a large K means an easy domain is told in two
+ways, so the fit decides. It is here as a library only, `training.studies.dcpt.domains.fit`. No page fits it: each study
+trains a tokenizer on its own two texts, and losses per token of different tokenizers do not compare. What the page of a
+study says of the cost of more target domains is arithmetic from its own runs.
 """
 
 from __future__ import annotations
@@ -59,6 +64,7 @@ class DcptKnobs(Knobs):
     sizes: tuple[str, ...] = Field(
         ("gpt2-nano", "gpt2-micro", "gpt2-tiny"), min_length=2, max_length=6, title="Networks",
         description="presets of one family; three tell how the loss falls with size",
+        json_schema_extra={"items": {"type": "string", "enum": list(PRESETS)}},
     )  # fmt: skip
     ratios: tuple[float, ...] = Field(
         (0.0, 0.25, 0.5, 0.75, 1.0), min_length=3, max_length=11, title="Domain shares",
@@ -66,7 +72,7 @@ class DcptKnobs(Knobs):
     )  # fmt: skip
     steps: int = Field(600, ge=20, le=1_000_000, title="Steps of the mixture", description="of each run")
     base_steps: int = Field(
-        600, ge=1, le=1_000_000, title="Steps of the base", description="on the general text, before the mixture"
+        600, ge=1, le=1_000_000, title="Steps of the base", description="on the general text, before it (inferred)"
     )
     evaluations: int = Field(
         10, ge=4, le=100, title="Evaluations", description="of each mixture: the points that are fitted"
@@ -74,7 +80,7 @@ class DcptKnobs(Knobs):
     rate: Literal["constant", "decayed"] = Field(
         "constant",
         title="Rate",
-        description="of the mixture; decayed, points of a run are not ends of shorter ones",
+        description="of the mixture; decayed, points of a run are not ends of shorter ones (inferred: constant)",
     )
     limit: float = Field(
         0.03, gt=0, le=10, title="Limit", description="how far the general loss may rise, as a share of what it was"
@@ -110,8 +116,9 @@ CARD = StudyCard(
     base={
         "task": "text_mixture",
         "data": {"source": "sotu", "domain": "python-stdlib", "vocab_size": 512, "context": 64},
-        "model": {"preset": "gpt2-nano"},
+        "model": {"preset": "tinyllama-1.1b"},  # stands for the sizes; it holds every context that one of them does
         "batch_size": 8,
         "optim": {"learning_rate": 2e-3, "warmup": 0.05},
     },
+    decides={"model": "sizes", "budget": "steps", "eval_points": "evaluations", "methods": "", "knobs": "ratios"},
 )

@@ -8,6 +8,9 @@ from training.studies.dcpt.domains import Probe
 from training.studies.dcpt.quality import Fit
 from training.study import Finding
 
+SOURCES = 4
+"""Domains with a full grid that the law across domains is fitted on; so many in the paper."""
+
 
 class Observation(Strict):
     """Both losses at one evaluation of one run; N and D in units of 10^9."""
@@ -54,6 +57,16 @@ class Costs(Strict):
     """Trained once per run here; sunk where they exist anyway."""
     evaluations: float
     seconds: float
+    probe: float | None = None
+    """Of a new domain, for the law across domains: a short run of the smallest network. None where none has ended."""
+
+    def own(self, targets: int) -> float:
+        """Of so many target domains with a grid each as dear as this one."""
+        return targets * self.mixtures
+
+    def across(self, targets: int) -> float | None:
+        """Of the grids of SOURCES domains, each as dear as this one, and a probe of each target; None if unknown."""
+        return None if self.probe is None else SOURCES * self.mixtures + targets * self.probe
 
 
 class DcptFinding(Finding):

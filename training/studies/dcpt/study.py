@@ -62,6 +62,18 @@ def label(spec: RunSpec) -> str:
     return f"{spec.model.preset}, {share_of(spec):.4g} domain"
 
 
+def axes(spec: RunSpec) -> dict[str, str | float]:
+    """Where a run of the study lies in its grid, by heading."""
+    steps = round(spec.steps() * (1 - spec.knobs[METHOD].pretrain))  # type: ignore[attr-defined]
+    return {
+        "network": spec.model.preset,
+        "parameters N": round(size_of(spec.model.preset) * 1e9),
+        "tokens D": steps * spec.tokens_per_step,
+        "points": spec.eval_points,
+        "domain share": share_of(spec),
+    }
+
+
 def mixture(knobs: DcptKnobs, base: RunSpec, preset: str, ratio: float) -> RunSpec:
     """The spec of one point of the grid: the base's, with its network, its share and the study's lengths."""
     steps = knobs.base_steps + knobs.steps
@@ -204,8 +216,21 @@ def costs(history: tuple[Trace, ...]) -> Costs:
         mixtures=spent("continue/train"),
         bases=spent("/source"),
         evaluations=spent("/eval"),
+        probe=probe_cost(history),
         seconds=sum(trace.seconds for trace in history),
     )
+
+
+def probe_cost(history: tuple[Trace, ...]) -> float | None:
+    """Executed FLOPs of the probe above: of that run as far as its first evaluation, mean over seeds."""
+    seen = [(trace, found) for trace in history if trace.succeeded and (found := evaluations(trace))]
+    ranks = [(found[0].size, -found[0].domain_share) for _, found in seen]
+    spent = [
+        trace.costs.get("continue/train", 0.0) * found[0].tokens / found[-1].tokens
+        for (trace, found), rank in zip(seen, ranks, strict=True)
+        if rank == min(ranks)
+    ]
+    return fmean(spent) if spent else None
 
 
 def warnings(knobs: DcptKnobs, found: DcptFinding) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from training import catalog
+from training.catalog import StudyCard
 from training.knobs import Strict
 from webapp.api.answers import ExperimentAnswer
 from webapp.api.bodies import FILLED, Line, Readable, Slug
@@ -79,6 +80,11 @@ class FindingAnswer(BaseModel):
     finding: dict[str, Any]
 
 
+def _shared(card: StudyCard) -> dict[str, Any]:
+    """What of the spec a person may change: not what the study sets for each run."""
+    return {field: value for field, value in card.base.items() if field not in card.decides}
+
+
 class Studies(Endpoint):
     """All studies."""
 
@@ -88,7 +94,7 @@ class Studies(Endpoint):
         cards = map(catalog.study, catalog.studies())
         return Response(StudyList(items=[
             StudyRow(name=card.name, title=card.title, paper=card.paper, text=card.text,
-                     knobs=card.knobs.model_json_schema(), base=dict(card.base))
+                     knobs=card.knobs.model_json_schema(), base=_shared(card))
             for card in cards
         ]))  # fmt: skip
 

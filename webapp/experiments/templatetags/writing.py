@@ -67,6 +67,8 @@ def setting(value: Any) -> str:
     """A knob's value as people read it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(map(setting, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
