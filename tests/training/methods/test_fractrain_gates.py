@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from pydantic import ValidationError
 
 from tests.training.methods.test_fractrain import IMAGES, QUICK, effective, last, simulation, trained
 from tests.training.workbench import Workbench
@@ -119,6 +121,13 @@ def test_a_turning_point_raises_the_target(bench: Workbench) -> None:
     done = trained(bench, FracTrainKnobs(**QUICK, mode="fractrain", target=2.0))
     targets = [value for _, value in done.series("method/target_percent")]
     assert list(dict.fromkeys(targets)) == [2.0, 2.5, 3.0, 3.5]
+
+
+@pytest.mark.parametrize(("mode", "refused"), [("pfq", False), ("dfq", True), ("fractrain", True)])
+def test_gates_are_refused_where_steps_pass_them_by(mode: str, refused: bool, bench: Workbench) -> None:
+    body = bench.spec(task=IMAGES).model_dump() | {"methods": ["masked_partial", "fractrain"]}
+    with pytest.raises(ValidationError, match="has steps without them") if refused else nullcontext():
+        RunSpec.model_validate(body | {"knobs": {"fractrain": {"mode": mode}}})
 
 
 def test_gates_leave_the_weights_of_the_network_alone(bench: Workbench) -> None:

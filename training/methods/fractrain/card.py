@@ -63,7 +63,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from training.catalog import Card, Claim, Stage
+from training.catalog import Card, Claim, Stage, card
 from training.knobs import Knobs
 from training.methods.fractrain.costs import dynamic_train_flops
 from training.methods.fractrain.reproduction import REPRODUCTION
@@ -190,6 +190,9 @@ def refuses(knobs: FracTrainKnobs, spec: RunSpec) -> str:
         return "low precision is simulated in fp32; choose the precision fp32"
     if knobs.mode != "pfq" and spec.unit != "image":
         return f"{knobs.mode} chooses per image; choose pfq for tokens"
+    others = [card(name) for name in spec.methods if name != "fractrain"]
+    if knobs.mode != "pfq" and (owner := next((other for other in others if "step" in other.owns), None)):
+        return f"{knobs.mode} watches every block in every step, and {owner.title} has steps without them; choose pfq"
     return ""
 
 
