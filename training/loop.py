@@ -89,8 +89,10 @@ class Learner:
 
     `signature` names the live part of the network, for the FLOP count. `discount` holds, by what would save them (its
     `density`, its `bits`), the shares of the executed FLOPs that ideal hardware would execute; their product makes the
-    effective FLOPs. State made inside a step function is lost at a resume unless it is declared in `carry`. Steps are
-    booked as `purpose`: training, or the making of weights that the method takes as given (`source`).
+    effective FLOPs. `densities` are the shares of parameters' values that are not held at zero, by name, for methods
+    that discount product by product: shares of whole steps multiply only where they lie evenly. State made inside a
+    step function is lost at a resume unless it is declared in `carry`. Steps are booked as `purpose`: training, or the
+    making of weights that the method takes as given (`source`).
     """
 
     model: nn.Module
@@ -103,6 +105,7 @@ class Learner:
     precision: Precision = nullcontext
     signature: Callable[[], object] = lambda: "whole"
     discount: dict[str, float] = field(default_factory=dict)
+    densities: dict[str, float] = field(default_factory=dict)
     carry: dict[str, Any] = field(default_factory=dict)
     purpose: Purpose = Purpose.TRAIN
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.training.workbench import Workbench
 from training import catalog
+from training.parts.bits import Bits
+from training.records import Purpose
 from training.spec import RunSpec
 
 TEXT, IMAGES = "language_modelling", "image_classification"
@@ -44,6 +46,20 @@ def test_what_methods_execute_together_is_forecast(task: str, knobs: Knobs, benc
 def test_layers_drawn_by_chance_cost_what_is_forecast_on_average(knobs: Knobs, bench: Workbench) -> None:
     spec = together(bench, TEXT, knobs, WHOLE[TEXT])
     assert bench.train(spec).training() == pytest.approx(spec.train_flops(), rel=0.02)
+
+
+@pytest.mark.parametrize("mode", ["pfq", "dfq"])
+def test_a_masked_weight_at_few_bits_is_discounted_for_both_product_by_product(mode: str, bench: Workbench) -> None:
+    bits = {"bits": "4", "error_bits": "6", "option_bits": "4 4", "option_error_bits": "6 6", "weight_bits": 4}
+    knobs = {"fractrain": {"mode": mode, **bits}, "spfde": {"freeze": 0, "sparsity": 0.75, "margin": 0}}
+    spec = together(bench, IMAGES, knobs, 3)
+    shape, line = spec.shape, bench.train(spec).lab.ledger.line("train", Purpose.TRAIN)
+    executed, four = line.executed / line.examples, Bits(4, 4, 6)
+    blocks, stem = sum(block.train_flops for block in shape.blocks), shape.part_flops()[0]
+    dense = executed - (2 if mode == "dfq" else 1) * blocks - stem
+    rounded_stem = 2 * shape.stem.macs * (four.forward + four.gradient) if mode == "pfq" else stem
+    expected = dense + rounded_stem + blocks * four.step / 4
+    assert line.effective / line.examples == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_order_of_methods_changes_no_forecast(bench: Workbench) -> None:

@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 import torch
 from pydantic import ValidationError
-from torch import nn
+from torch import Tensor, nn
 
 from tests.training.methods.test_spfde import begun, images, timetable, trained
 from tests.training.workbench import Workbench
+from training.flops import Tally
 from training.loop import Hook, Loop, advance
 from training.methods.spfde.knobs import SpfdeKnobs
 from training.methods.spfde.sparsity import Masks, draw, effective, grow, prune
+from training.models.build import build
 from training.models.classifier import Classifier
 from training.models.images import IMAGE_PRESETS
 from training.records import Purpose
@@ -138,6 +140,40 @@ def test_the_discount_is_the_share_of_products_with_weights_that_are_there(prese
     saved = sum((1 - density) * flops for density, flops in zip(densities, products, strict=True))
     assert effective(shape, frozen, densities) == pytest.approx(1 - saved / replace(shape, frozen=frozen).train_flops())
     assert effective(shape, frozen, [1.0] * 6) == 1
+
+
+class Weighed(Tally):
+    """Counts, and weighs each convolution by the density of its kernel."""
+
+    def __init__(self, densities: dict[int, float]) -> None:
+        super().__init__()
+        self.densities, self.effective = densities, 0.0
+
+    def _count_flops(self, func_packet: Any, out: Any, args: Any, kwargs: Any) -> Any:
+        before = self.get_total_flops()
+        out = super()._count_flops(func_packet, out, args, kwargs)
+        kernel = next((arg for arg in args[:3] if isinstance(arg, Tensor) and arg.data_ptr() in self.densities), None)
+        density = 1.0 if kernel is None else self.densities[kernel.data_ptr()]
+        self.effective += density * (self.get_total_flops() - before)
+        return out
+
+
+@pytest.mark.parametrize("frozen", [0, 1, 2, 3])
+def test_the_discount_is_what_the_counter_finds_convolution_by_convolution(frozen: int) -> None:
+    shape, densities = IMAGE_PRESETS["resnet14"], [0.1 * (number + 1) for number in range(6)]
+    model = build(shape)
+    for part in [model.stem, *model.blocks[:frozen]] if frozen else []:
+        part.requires_grad_(False)
+    kernels = {
+        module.weight.data_ptr(): density
+        for block, density in zip(model.blocks, densities, strict=True)
+        for module in block.modules()
+        if isinstance(module, torch.nn.Conv2d)
+    }
+    with Weighed(kernels) as counter:
+        model(torch.rand(2, 3, 32, 32)).sum().backward()
+    assert len(kernels) == 14
+    assert counter.effective / counter.get_total_flops() == pytest.approx(effective(shape, frozen, densities), rel=1e-9)
 
 
 def test_masks_save_effective_flops_alone(bench: Workbench) -> None:

@@ -33,9 +33,10 @@ cost term, as in the code. Each phase of a run starts its own progression.
 **How effective FLOPs are counted.** From the products as they run: each forward product and the two of its backward at
 their own bits, everything outside (head, attention scores, gates, `dfq`'s stem) at 32. The stem's gradient towards the
 images does not exist and is not charged; the code charges it. In `dfq` a block counts for the share of images that
-chose the option. Rounding, scanning for ranges, norms and the optimiser are in no count; a run's account lists them.
-The paper's table counts are of another kind still: for one model, schedule and bits they differ by half between data
-sets, so they probably stop at the best test accuracy (inferred). Here the whole run counts.
+chose the option. A weight of which another method holds a part at zero counts for the rest of it. Rounding, scanning
+for ranges, norms and the optimiser are in no count; a run's account lists them. The paper's table counts are of another
+kind still: for one model, schedule and bits they differ by half between data sets, so they probably stop at the best
+test accuracy (inferred). Here the whole run counts.
 
 **The target of `dfq`** is a percentage of 32-bit cost over the gated blocks alone. **A target below the cheapest option
 cannot be reached**: the gate then stays at it. With weights of 4 bits the options cost 1.758, 2.083, 2.604, 3.385 and

@@ -61,11 +61,13 @@ class Fractional(Hook):
 
     def before_step(self, loop: Loop, batch: Batch) -> Batch:
         self._set(self.indicator.turns)
-        self.simulation.bill = Bill()
+        self.simulation.bill, self.simulation.densities = Bill(), loop.learner.densities
         return batch
 
     def before_update(self, loop: Loop) -> None:
-        loop.learner.discount["bits"] = self.simulation.bill.share
+        """The bill knows of weights that are held at zero: what they spare of the whole step is in it already."""
+        discount = loop.learner.discount
+        discount["bits"] = self.simulation.bill.share / (discount["density"] if loop.learner.densities else 1.0)
 
     def after_step(self, loop: Loop) -> None:
         self.losses += loop.last_loss.detach()
@@ -75,7 +77,7 @@ class Fractional(Hook):
         loop.note("turning_points", self.indicator.turns)
         loop.note("threshold", self.indicator.eps)
         loop.note("loss_scale", self.indicator.scale)
-        loop.note("effective_share", loop.learner.discount["bits"])
+        loop.note("effective_share", self.simulation.bill.share)
         if self.chooser is None:
             loop.note("bits", self.simulation.bits.activation)
             loop.note("error_bits", self.simulation.bits.error)

@@ -54,7 +54,7 @@ class Bill:
         return float(self.effective) / self.executed if self.executed else 1.0
 
     def product(self, flops: float, left: Tensor, right: Tensor, bits: Bits, part: float | Tensor = 1.0) -> None:
-        """A product and what its backward will run; `part` is the share of its examples that are kept."""
+        """A product and what its backward will run; `part` is the share of it that is kept."""
         backward = (torch.is_grad_enabled() and left.requires_grad, torch.is_grad_enabled() and right.requires_grad)
         self.executed += flops * (1 + sum(backward))
         self.effective = self.effective + part * flops * (
@@ -90,6 +90,7 @@ class Simulation(TorchFunctionMode):
         self.names = {id(weight): name for name, weight in model.named_parameters()}
         self.exempt = {id(weight) for weight in exempt}
         self.ranges: dict[str, Tensor] = {}
+        self.densities: dict[str, float] = {}
         self.bits, self.bill = FP32, Bill()
         self.part: float | Tensor = 1.0
         """Share of the batch that keeps what is computed now."""
@@ -115,7 +116,8 @@ class Simulation(TorchFunctionMode):
         out: Tensor = function(*args, **kwargs)
         if self.model.training:
             inner = weight.shape[max(-2, -weight.dim())] if where.channels else weight[0].numel()
-            self.bill.product(2.0 * out.numel() * inner, x, weight, bits, self.part)
+            there = self.densities.get(self.names.get(id(weight), ""), 1.0)
+            self.bill.product(2.0 * out.numel() * inner, x, weight, bits, self.part * there)
         return quantize_error(out, bits.error, clip=self.clip, stochastic=self.stochastic)
 
     def _stays(self, weight: Tensor, where: Operands) -> bool:

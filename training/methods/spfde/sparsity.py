@@ -118,6 +118,9 @@ class Masks(Hook):
         for number, block in enumerate(self.blocks):
             active = sum(int(self.masks[name].sum()) for name in block)
             self.densities[number] = active / sum(weight.numel() for weight in block.values())
+        self.learner.densities = {
+            f"blocks.{name}.weight": int(mask.sum()) / mask.numel() for name, mask in self.masks.items()
+        }
 
     def _weights(self) -> Iterator[tuple[str, nn.Parameter]]:
         return ((name, weight) for block in self.blocks for name, weight in block.items())
