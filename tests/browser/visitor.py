@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "var" / "screenshots"
 Scheme = Literal["light", "dark"]
+DRAWN = "[...document.querySelectorAll('.chart')].every(chart => chart.querySelector('svg') && !chart.ariaBusy)"
 
 
 class Visitor:
@@ -40,7 +41,7 @@ class Visitor:
         self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         self.page.set_viewport_size({"width": width, "height": 900})
         self.page.goto(path)
-        self.wait_until("[...document.querySelectorAll('.chart')].every(chart => chart.querySelector('svg'))")
+        self.wait_until(DRAWN)
 
     def wait_until(self, expression: str, seconds: float = 20.0) -> None:
         """Wait for a JavaScript expression, asked from outside: the page's policy lets nothing be evaluated inside."""

@@ -128,7 +128,7 @@ function steady(element, layout) {
 const painted = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
 let drawing = Promise.resolve();
 
-/** Draw every chart whose place or figure is below `root`, one a frame, so that the page answers in between. */
+/** Draw every chart whose place or figure is below `root`, one after the other, so that the page answers in between. */
 export function drawAll(root = document) {
   for (const element of document.querySelectorAll(".chart[data-figure]")) {
     if (!root.contains(element) && !root.contains(document.getElementById(element.dataset.figure))) continue;
@@ -142,7 +142,27 @@ function take(element) {
   const figure = JSON.parse(document.getElementById(element.dataset.figure).textContent);
   const layout = steady(element, figure.layout);
   element.figure = figure;
-  return Plotly.react(element, figure.data.map(styled), themed(layout), OPTIONS);
+  return inSteps(element, () => Plotly.react(element, figure.data.map(styled), themed(layout), OPTIONS));
+}
+
+/** Run `drawn` so that the page answers within it; the chart says aria-busy meanwhile.
+ *
+ * Plotly waits between its stages (defaults, margins, axes with data) for what is in `_promises`: pictures and formulas, of
+ * which we have none. Here each of these waits lasts until the stage before it is on the screen. It deletes a property of
+ * the element's own as it begins, so this one is the prototype's; without it a chart would be drawn in one go.
+ */
+async function inSteps(element, drawn) {
+  const own = Object.getPrototypeOf(element);
+  let pause;
+  const _promises = { get: () => [(pause ??= painted().then(() => (pause = undefined)))], set() {} };
+  Object.setPrototypeOf(element, Object.create(own, { _promises }));
+  element.ariaBusy = "true";
+  try {
+    await drawn();
+  } finally {
+    Object.setPrototypeOf(element, own);
+    element.ariaBusy = null;
+  }
 }
 
 /** Save a chart as the page shows it, on the page's own ground, twice as sharp.
