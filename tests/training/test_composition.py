@@ -51,7 +51,7 @@ def test_layers_drawn_by_chance_cost_what_is_forecast_on_average(knobs: Knobs, b
 @pytest.mark.parametrize("mode", ["pfq", "dfq"])
 def test_a_masked_weight_at_few_bits_is_discounted_for_both_product_by_product(mode: str, bench: Workbench) -> None:
     bits = {"bits": "4", "error_bits": "6", "option_bits": "4 4", "option_error_bits": "6 6", "weight_bits": 4}
-    knobs = {"fractrain": {"mode": mode, **bits}, "spfde": {"freeze": 0, "sparsity": 0.75, "margin": 0}}
+    knobs: Knobs = {"fractrain": {"mode": mode, **bits}, "spfde": {"freeze": 0, "sparsity": 0.75, "margin": 0}}
     spec = together(bench, IMAGES, knobs, 3)
     shape, line = spec.shape, bench.train(spec).lab.ledger.line("train", Purpose.TRAIN)
     executed, four = line.executed / line.examples, Bits(4, 4, 6)
@@ -60,6 +60,15 @@ def test_a_masked_weight_at_few_bits_is_discounted_for_both_product_by_product(m
     rounded_stem = 2 * shape.stem.macs * (four.forward + four.gradient) if mode == "pfq" else stem
     expected = dense + rounded_stem + blocks * four.step / 4
     assert line.effective / line.examples == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_sparse_core_at_few_bits_is_discounted_for_both_product_by_product(bench: Workbench) -> None:
+    masked = {"core": "sparse", "share": 0.25, "core_steps": 1, "full_steps": 1}
+    spec = together(bench, TEXT, {"masked_partial": masked, "fractrain": {"bits": "4", "error_bits": "6"}}, 2)
+    shape, line = spec.shape, bench.train(spec).lab.ledger.line("train", Purpose.TRAIN)
+    matrices = 6 * shape.layers * (shape.projection_macs + shape.mlp_macs) * Bits(4, 4, 6).step
+    whole = shape.train_flops(spec.length) - 6 * shape.layers * (shape.projection_macs + shape.mlp_macs)
+    assert line.effective / line.tokens == pytest.approx(whole + matrices * (1 + 0.25) / 2, rel=1e-3)
 
 
 def test_the_order_of_methods_changes_no_forecast(bench: Workbench) -> None:

@@ -28,7 +28,7 @@ class Fractional(Hook):
     """Counts turning points, sets the bits or the target of every step, and books what the bits would have cost."""
 
     def __init__(self, lab: Lab, learner: Learner, knobs: FracTrainKnobs, *, steps: int) -> None:
-        model, self.knobs = learner.model, knobs
+        model, self.learner, self.knobs = learner.model, learner, knobs
         self.simulation = Simulation(
             model, exempt=[last_weight(model)], momentum=knobs.range_momentum, clip=knobs.clip,
             stochastic=knobs.stochastic,
@@ -46,6 +46,8 @@ class Fractional(Hook):
     @contextmanager
     def context(self) -> Iterator[None]:
         """Inside it the network runs at the bits of the present step."""
+        masked = self.learner.discount.get("density", 1.0) < 1
+        self.simulation.densities = self.learner.densities if masked else None
         with ExitStack() as stack:
             stack.enter_context(self.simulation)
             if self.chooser is not None:
@@ -61,13 +63,13 @@ class Fractional(Hook):
 
     def before_step(self, loop: Loop, batch: Batch) -> Batch:
         self._set(self.indicator.turns)
-        self.simulation.bill, self.simulation.densities = Bill(), loop.learner.densities
+        self.simulation.bill = Bill()
         return batch
 
     def before_update(self, loop: Loop) -> None:
         """The bill knows of weights that are held at zero: what they spare of the whole step is in it already."""
         discount = loop.learner.discount
-        discount["bits"] = self.simulation.bill.share / (discount["density"] if loop.learner.densities else 1.0)
+        discount["bits"] = self.simulation.bill.share / discount.get("density", 1.0)
 
     def after_step(self, loop: Loop) -> None:
         self.losses += loop.last_loss.detach()

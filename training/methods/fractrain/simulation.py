@@ -7,7 +7,7 @@ fp32. The products still execute in fp32: the context books what they would cost
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -90,7 +90,8 @@ class Simulation(TorchFunctionMode):
         self.names = {id(weight): name for name, weight in model.named_parameters()}
         self.exempt = {id(weight) for weight in exempt}
         self.ranges: dict[str, Tensor] = {}
-        self.densities: dict[str, float] = {}
+        self.densities: Mapping[str, float] | None = None
+        """Where weights are held at zero in part: of the network's own by name, those at full left out."""
         self.bits, self.bill = FP32, Bill()
         self.part: float | Tensor = 1.0
         """Share of the batch that keeps what is computed now."""
@@ -116,9 +117,15 @@ class Simulation(TorchFunctionMode):
         out: Tensor = function(*args, **kwargs)
         if self.model.training:
             inner = weight.shape[max(-2, -weight.dim())] if where.channels else weight[0].numel()
-            there = self.densities.get(self.names.get(id(weight), ""), 1.0)
-            self.bill.product(2.0 * out.numel() * inner, x, weight, bits, self.part * there)
+            self.bill.product(2.0 * out.numel() * inner, x, weight, bits, self.part * self._there(weight))
         return quantize_error(out, bits.error, clip=self.clip, stochastic=self.stochastic)
+
+    def _there(self, weight: Tensor) -> float | Tensor:
+        """Share of a weight's values that are not held at zero: as told of the network's own, counted in any other."""
+        if self.densities is None:
+            return 1.0
+        name = self.names.get(id(weight))
+        return weight.count_nonzero() / weight.numel() if name is None else self.densities.get(name, 1.0)
 
     def _stays(self, weight: Tensor, where: Operands) -> bool:
         """Whether it stays fp32: a layer that was named, or a product of two activations."""
