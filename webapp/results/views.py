@@ -44,10 +44,12 @@ def experiment(request: HttpRequest, code: str) -> HttpResponse:
 def _context(found: Experiment, ask: Ask, stamp: str) -> dict[str, Any]:
     page = pages.page(found, ask, stamp)
     comparison, overview = page.comparison, summary.comparison_table(page.comparison, page.judged)
+    answers, limits = wording.limited(wording.answers(page.judged))
     return {
         "experiment": found,
         "comparison": comparison,
-        "answers": wording.answers(page.judged),
+        "answers": answers,
+        "limits": limits,
         "progress": wording.progress([run.state for run in comparison.runs]),
         "unfinished": any(run.state not in TERMINAL for run in comparison.runs),
         "done": sum(run.state in TERMINAL for run in comparison.runs),

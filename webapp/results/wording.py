@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from webapp.results import notation
 from webapp.results.comparison import Unit
@@ -92,11 +92,12 @@ STRONG = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is said of one arm, in the order of reading."""
+    """What is said of one arm, in the order of reading; `limits`, if there are any, is the last sentence."""
 
     verdict: Verdict
     strong: str
     sentences: tuple[str, ...]
+    limits: str = ""
 
 
 def answer(finding: Finding) -> Answer:
@@ -112,14 +113,22 @@ def answer(finding: Finding) -> Answer:
     ]
     if verdict is Verdict.NO_EVIDENCE and finding.downstream and "downstream" in finding.judgement.reasons[0]:
         told.append(f"Not called a saving: {finding.judgement.reasons[0]}.")
-    told.append(_limits(finding))
+    limits = _limits(finding)
     strong = STRONG[verdict].format(arm=finding.arm.label)
-    return Answer(verdict, strong, tuple(sentence for sentence in told if sentence))
+    return Answer(verdict, strong, tuple(sentence for sentence in (*told, limits) if sentence), limits)
 
 
 def answers(found: Sequence[Finding]) -> list[Answer]:
     """One per method; further dense arms are references, not claims."""
     return [answer(finding) for finding in claims(found)]
+
+
+def limited(given: Sequence[Answer]) -> tuple[list[Answer], str]:
+    """The answers of a page, and what limits them all alike: of several it is said once, behind them."""
+    limits = {answer.limits for answer in given}
+    if len(given) < 2 or len(limits) > 1 or limits == {""}:
+        return list(given), ""
+    return [replace(answer, sentences=answer.sentences[:-1], limits="") for answer in given], limits.pop()
 
 
 def progress(states: Sequence[str]) -> str:

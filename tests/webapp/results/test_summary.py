@@ -124,6 +124,27 @@ def test_the_page_says_that_several_methods_are_judged_together() -> None:
     assert "Holm" not in said(comparison)
 
 
+def test_what_limits_all_methods_alike_is_said_once() -> None:
+    comparison = compared()
+    twin = replace(comparison.arms[1], code="arm2", index=2, label="EST again")
+    given = wording.answers(findings(planted.comparison(*comparison.arms, twin)))
+    assert all("no dense baseline at equal FLOPs" in answer.sentences[-1] for answer in given)
+    shown, limits = wording.limited(given)
+    assert "no dense baseline at equal FLOPs" in limits
+    assert [(*answer.sentences, limits) for answer in shown] == [answer.sentences for answer in given]
+    alone = wording.answers(findings(comparison))
+    assert wording.limited(alone) == (alone, "")
+
+
+def test_limits_that_differ_stay_with_their_methods() -> None:
+    comparison = compared()
+    unmatched = EST.model_copy(update={"batch_size": 4})
+    other = replace(comparison.arms[1], code="arm2", index=2, label="other", spec=unmatched)
+    given = wording.answers(findings(planted.comparison(*comparison.arms, other)))
+    assert len({answer.limits for answer in given}) == 2
+    assert wording.limited(given) == (given, "")
+
+
 def test_an_open_question_names_the_seeds_to_add() -> None:
     runs = [planted.run(seed, lag=lag) for seed, lag in zip(SEEDS, (0.8, 0.9, 0.99), strict=True)]
     rival = planted.arm("EST", runs, index=1, spec=EST)
