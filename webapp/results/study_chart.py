@@ -48,19 +48,22 @@ def surface(found: DcptFinding, corpus: Corpus, at: float) -> Panel:
     for place, base in enumerate(found.bases):
         seen = [one for one in found.observations if one.size == base.size and one.tokens == at]
         points = {"x": [one.domain_share for one in seen], "y": [getattr(one, corpus) for one in seen]}
-        traces.append({**points, "name": f"{base.preset}, measured", "meta": {"arm": place, "role": "point"}})
+        look = {"meta": {"arm": place, "role": "point"}, "showlegend": fit is None}
+        traces.append({**points, **look, "name": f"{base.preset}, measured"})
         if fit:
             shares = SHARES if corpus == "domain" else 1 - SHARES
             line = {"x": plain(SHARES), "y": plain(fit.law.loss(base.size, at, shares))}
-            traces.append({**line, "name": f"{base.preset}, law", "meta": {"arm": place, "role": "mean"}})
+            traces.append({**line, "name": base.preset, "meta": {"arm": place, "role": "mean"}})
     layout = {
         "xaxis": {"title": {"text": "share of the domain in the mixture"}, "range": [-0.03, 1.03]},
         "yaxis": {"title": {"text": f"loss on the {corpus} text, nats per token"}},
         "hovermode": "closest",
+        "margin": {"t": 22 + 18 * ((len(found.bases) - 1) // 2)},  # for the legend of a narrow window
     }
     said = f"Loss on the {corpus} text against the share of the domain, after {at * 1e9:,.0f} tokens."
     title = f"Loss on the {corpus} text"
-    return Panel(corpus, title, level_table(found, corpus, at), Figure({"data": traces, "layout": layout}, said))
+    figure, note = Figure({"data": traces, "layout": layout}, said), "Points: measured. Lines: the fitted law."
+    return Panel(corpus, title, level_table(found, corpus, at), figure, note)
 
 
 def level_table(found: DcptFinding, corpus: Corpus, at: float) -> Table:

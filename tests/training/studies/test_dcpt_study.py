@@ -16,7 +16,7 @@ from training.records import Purpose
 from training.spec import RunSpec
 from training.studies.dcpt import study
 from training.studies.dcpt.card import DcptKnobs
-from training.studies.dcpt.finding import Costs
+from training.studies.dcpt.finding import Costs, Observation
 from training.studies.dcpt.law import Law
 from training.study import Trace
 
@@ -31,12 +31,12 @@ def trace(spec: RunSpec, place: int = 0, *, failure: str = "") -> Trace:
     rng, size, share = np.random.default_rng(place), study.size_of(spec.model.preset), study.share_of(spec)
     before = float(GENERAL.loss(size, 3e-4, 0.6))
     curves: dict[str, list[tuple[int, float]]] = {
-        "pretrain/val/general": [(600, before)],
-        "pretrain/val/domain": [(600, 4.0)],
+        "pretrain/val/general": [(300, before + 1), (600, before)],
+        "pretrain/val/domain": [(300, 5.0), (600, 4.0)],
     }
     for law, name, r in ((GENERAL, "general", 1 - share), (DOMAIN, "domain", share)):
-        steps = range(60, 601, 60)
-        loss = [float(law.loss(size, step * spec.tokens_per_step / 1e9, r)) for step in steps]
+        steps = range(0, 601, 60)
+        loss = [float(law.loss(size, max(step, 1) * spec.tokens_per_step / 1e9, r)) for step in steps]
         noisy = np.array(loss) * np.exp(0.003 * rng.standard_normal(len(loss)))
         curves[f"continue/val/{name}"] = list(zip(steps, noisy.tolist(), strict=True))
     costs = {"continue/train": 2.0, "pretrain/source": 1.0, "continue/eval": 0.5}
@@ -139,6 +139,96 @@ def test_failures_are_told_and_left_out(done: tuple[Trace, ...]) -> None:
     assert found.general
     assert found.general.points == 140
     assert "1 of 15 runs did not succeed" in found.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shares", "each", "enough"),
+    [(2, 3, 4, True), (1, 3, 10, False), (2, 2, 10, False), (2, 3, 3, False)],
+)
+def test_a_fit_needs_twenty_points_of_two_networks_at_three_shares(
+    sizes: int, shares: int, each: int, enough: bool
+) -> None:
+    seen = tuple(
+        Observation(run="x", size=size, tokens=tokens, domain_share=share / 10, general=1, domain=1)
+        for size in range(1, sizes + 1)
+        for share in range(shares)
+        for tokens in range(1, each + 1)
+    )
+    assert (study.too_little(seen) == "") is enough
+
+
+def test_a_domain_is_probed_by_the_smallest_network_at_the_largest_share(done: tuple[Trace, ...]) -> None:
+    """k1 is the domain loss at the end of the base, k2 how fast the first evaluation finds it lower."""
+    found = study.conclude(KNOBS, done).probe
+    assert found is not None
+    purest = done[4]
+    assert (purest.spec.model.preset, study.share_of(purest.spec)) == ("gpt2-nano", 1.0)
+    step, loss = purest.curves["continue/val/domain"][1]
+    assert found.k1 == 4.0
+    assert found.k2 == pytest.approx((4.0 - loss) / (step * purest.spec.tokens_per_step / 1e9))
+
+
+def test_a_network_keeps_the_losses_at_the_end_of_its_base(done: tuple[Trace, ...]) -> None:
+    for base, first in zip(study.bases(done), (done[0], done[5], done[10]), strict=True):
+        assert base.preset == first.spec.model.preset
+        assert base.general == pytest.approx(first.curves["pretrain/val/general"][-1][1])
+        assert base.domain == 4.0
+
+
+def test_a_check_is_held_against_both_laws_at_its_own_share(done: tuple[Trace, ...]) -> None:
+    found = study.conclude(KNOBS, done)
+    assert found.general
+    assert found.domain
+    share, size, tokens = study.share_of(done[15].spec), study.size_of("gpt2-tiny"), 600 * 512 / 1e9
+    assert found.checks[0].general_predicted == pytest.approx(float(found.general.law.loss(size, tokens, 1 - share)))
+    assert found.checks[0].domain_predicted == pytest.approx(float(found.domain.law.loss(size, tokens, share)))
+    failed = (*done[:15], done[15].model_copy(update={"failure": "diverged"}))
+    assert study.conclude(KNOBS, failed).checks == ()
+    assert study.ask(KNOBS, BASE, failed) == []
+
+
+def test_the_check_keeps_to_the_limit_that_was_asked_for(done: tuple[Trace, ...]) -> None:
+    shares = [study.best(KNOBS.model_copy(update={"limit": limit}), done[:15]) for limit in (0.03, 0.1)]
+    assert shares[0] is not None
+    assert shares[1] is not None
+    assert shares[0] < shares[1]
+    assert study.best(KNOBS.model_copy(update={"limit": 1e-9}), done[:15]) != shares[0]
+
+
+def test_knobs_reach_every_run() -> None:
+    knobs = KNOBS.model_copy(update={"rate": "decayed", "evaluations": 7, "steps": 30, "base_steps": 10})
+    for spec in study.ask(knobs, BASE, ()):
+        told = spec.knobs["continual"].model_dump()
+        assert (told["rate"], told["pretrain"], spec.eval_points, spec.steps()) == ("decayed", 0.25, 7, 40)
+
+
+def test_a_reader_is_warned(done: tuple[Trace, ...]) -> None:
+    """Of few points, two networks, a rate that decays, a law that is violated and a share that earns nothing."""
+    found = study.conclude(KNOBS, done[:15])
+    assert {warning.partition(":")[0] for warning in found.warnings} <= {"Law violated"}
+    knobs = KNOBS.model_copy(update={"sizes": KNOBS.sizes[:2], "rate": "decayed"})
+    few = " ".join(study.conclude(knobs, done[:9]).warnings)
+    for words in ("90 points for nine parameters of the general law are few", "Two networks", "The rate decayed"):
+        assert words in few
+    assert found.general
+    bad = found.general.model_copy(update={"violated": ((1.0, 1.0, 0.5),), "aic": found.general.aic_chinchilla})
+    told = " ".join(study.warnings(KNOBS, found.model_copy(update={"general": bad})))
+    assert "Law violated: at 1 measured points the fitted general loss" in told
+    assert "lower AIC" in told
+
+
+def test_what_lies_beyond_the_grid_is_told(done: tuple[Trace, ...]) -> None:
+    found = study.conclude(KNOBS, done[:15])
+    sizes, tokens = [base.size for base in found.bases], [one.tokens for one in found.observations]
+    assert found.reaches(sizes[1], max(tokens))
+    assert found.reaches(sizes[0], min(tokens))
+    assert not found.reaches(2 * sizes[2], max(tokens))
+    assert not found.reaches(0.5 * sizes[0], max(tokens))
+    assert not found.reaches(sizes[1], 2 * max(tokens))
+    assert not found.reaches(sizes[1], 0.5 * min(tokens))
+    size, end = sizes[2], max(tokens)
+    given = found.trade_off(size=size, tokens=end, limit=0.03, before=1.05 * found.base(size).general)
+    assert given.ratio > found.trade_off(size=size, tokens=end, limit=0.03).ratio
 
 
 def test_too_little_is_said_not_fitted(done: tuple[Trace, ...]) -> None:

@@ -20,7 +20,7 @@ from webapp.experiments.models import Experiment, Finding
 from webapp.experiments.services import LaunchRefused
 from webapp.runs import lifecycle
 from webapp.runs import studies as sweep
-from webapp.runs.models import CostLine, Point, Run, Series
+from webapp.runs.models import CostLine, Point, Run, Series, Worker
 from webapp.teams.models import Membership, Project, Role
 
 GENERAL = Law(E=1.2, A=0.02, B=0.012, C=0.6, alpha=0.35, beta=0.3, gamma=0.4, eta=0.6, epsilon=0.1)
@@ -148,6 +148,45 @@ def test_a_study_whose_cancelled_run_was_retried_goes_on() -> None:
     finish(waiting[-1])
     assert sweep.advance() == 1
     assert [run.arm.label.split(",")[0] for run in runs(experiment)] == ["gpt2-tiny"]
+
+
+@pytest.mark.django_db
+def test_a_check_that_no_worker_can_hold_any_more_is_left_out() -> None:
+    experiment = launched()
+    for run in runs(experiment):
+        finish(run)
+    Worker.objects.create(name="cpu-0", queue="cpu", device="tiny", memory_bytes=10**6)
+    assert sweep.advance() == 1
+    assert runs(experiment) == []
+    assert finding(experiment).checks == ()
+    assert finding(experiment).general
+
+
+@pytest.mark.django_db
+def test_a_study_that_cannot_go_on_hinders_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    broken = launched(check=False)
+    sound = studies.launch(
+        "dcpt", *studies.judged("dcpt", KNOBS | {"check": False}, {}), project=broken.project, owner=broken.owner,
+        title="Again",
+    )  # fmt: skip
+    for run in (*runs(broken), *runs(sound)):
+        finish(run)
+    Experiment.objects.filter(pk=broken.pk).update(study_knobs={"surprise": 1})
+    assert sweep.advance() == 1
+    assert [row.experiment for row in Finding.objects.all()] == [sound]
+    assert broken.code in caplog.text
+
+
+@pytest.mark.django_db
+def test_a_loss_that_was_not_finite_is_no_point() -> None:
+    experiment = launched(check=False)
+    for run in runs(experiment):
+        finish(run)
+    place = Point.objects.filter(series__name="val/general", series__phase="continue", step=300).first()
+    assert place is not None
+    Point.objects.filter(pk=place.pk).update(value=None, finite=False)
+    sweep.advance()
+    assert len(finding(experiment).observations) == 59
 
 
 @pytest.mark.django_db
