@@ -101,7 +101,7 @@ def _row(finding: Finding, goal: Goal, place: int) -> dict[str, Any]:
         "name": finding.arm.label,
         "meta": {"arm": finding.arm.index, "role": "point"},
         "error_x": {"type": "data", "symmetric": span is None, **bars},
-        "text": [f"{escape(finding.arm.label)}: saves {_words(finding, goal)}"],
+        "text": [f"{escape(finding.arm.label)}, saving: {_words(finding, goal)}"],
         "hoverinfo": "text",
     }
 

@@ -56,14 +56,23 @@ def score(score: TestScore | None) -> str:
 
 
 def saving(estimate: Estimate | None) -> str:
-    """`26.6% [24.1, 29.0]`, `at least 12.0%`, or why it is not shown."""
+    """`26.6% [24.1, 29.0]`, `≥ 12.0%`, `17.0× the cost [7.16, 40.2]` where it costs twice and more, or why it is not shown."""
     if estimate is None:
         return NONE
     if estimate.value is None or estimate.bound == "at most":
         return f"not shown: {estimate.note}"
     if estimate.bound:
         return f"≥ {percent(estimate.value)}: {estimate.note}"
+    if estimate.value <= -1:
+        span = estimate.interval
+        between = f" [{_three(1 - span.high)}, {_three(1 - span.low)}]" if span else ""
+        return f"{times(estimate.value)} the cost{between}" + _noted(estimate)
     return f"{percent(estimate.value)}{_brackets(estimate.interval, 100, '.1f')}" + _noted(estimate)
+
+
+def times(saved: float) -> str:
+    """The ratio of costs that leaves this saving: `17.0×`."""
+    return f"{_three(1 - saved)}×"
 
 
 def nats(estimate: Estimate | None) -> str:

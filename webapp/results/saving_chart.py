@@ -67,7 +67,7 @@ def _ratio(arm: ArmResult, pairs: list[tuple[float, Estimate]]) -> list[dict[str
     if not pairs:
         return []
     goals = np.array([goal for goal, _ in pairs])
-    text = [f"{escape(arm.label)} at {goal:.3f}: saves {notation.saving(estimate)}" for goal, estimate in pairs]
+    text = [f"{escape(arm.label)} at {goal:.3f}, saving: {notation.saving(estimate)}" for goal, estimate in pairs]
     ratios = np.array([1 - (estimate.value or 0.0) for _, estimate in pairs])
     line = {
         "x": plain(goals),

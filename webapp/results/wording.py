@@ -181,7 +181,9 @@ def _at_equal_budget(finding: Finding) -> str:
         return ""
     saved = budget.saving.value
     spent = f"used {notation.percent(abs(saved))} {'fewer' if saved >= 0 else 'more'} {finding.cost_label}"
-    if finding.unit is Unit.SECONDS:
+    if saved <= -1:
+        spent = f"used {notation.times(saved)} the {finding.cost_label}"
+    elif finding.unit is Unit.SECONDS:
         spent = f"took {notation.percent(abs(saved))} {'less' if saved >= 0 else 'more'} wall time"
     return f"At equal {budget.kind} it {spent} and {_ended(budget.loss)}."
 

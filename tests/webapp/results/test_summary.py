@@ -162,6 +162,13 @@ def test_an_estimate_carries_its_interval_in_brackets() -> None:
     assert notation.saving(Estimate(-0.04, 3, Interval(-0.12, 0.031, "t-interval"))) == "−4.0% [−12.0, 3.1]"
 
 
+def test_what_costs_twice_and_more_is_written_as_a_ratio() -> None:
+    assert notation.saving(Estimate(-15.97, 3, Interval(-39.2, -6.16, "t-interval"))) == "17.0× the cost [7.16, 40.2]"
+    assert notation.saving(Estimate(-0.99, 3)) == "−99.0%"
+    dear = said(compared(share=2.5))
+    assert "At equal steps it used 2.50× the executed FLOPs" in dear
+
+
 @pytest.mark.parametrize(
     ("value", "unit", "written"),
     [
