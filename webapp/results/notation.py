@@ -56,7 +56,7 @@ def score(score: TestScore | None) -> str:
 
 
 def saving(estimate: Estimate | None) -> str:
-    """`26.6% [24.1, 29.0]`, `≥ 12.0%`, `17.0× the cost [7.16, 40.2]` where it costs twice and more, or why it is not shown."""
+    """`26.6% [24.1, 29.0]`, `≥ 12.0%`, `17.0× the cost [7.16, 40.2]` from twice on, or why it is not shown."""
     if estimate is None:
         return NONE
     if estimate.value is None or estimate.bound == "at most":
