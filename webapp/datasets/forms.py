@@ -67,7 +67,7 @@ class UploadForm(forms.Form):
             return file
 
     def _text(self, file: UploadedFile[bytes]) -> File[bytes]:
-        self.facts = check_text(file.chunks())
+        self.facts = check_text(file.chunks(), name="the file, taken as a text,")
         if self.cleaned_data.get("resolution") is not None:
             self.add_error("resolution", "the file is a text, and only images have a resolution; leave it empty")
         return file

@@ -123,3 +123,8 @@ def test_a_resolution_that_cannot_be_is_refused(resolution: str, message: str) -
 
 def test_a_text_has_no_resolution() -> None:
     assert "only images have a resolution; leave it empty" in refused(io.BytesIO(b"text"), resolution="8")["resolution"]
+
+
+def test_what_is_no_archive_is_refused_as_the_text_that_it_was_taken_for() -> None:
+    found = refused(io.BytesIO(png(arrays(1, 12)["images"][0])))
+    assert found["file"].startswith("the file, taken as a text, is not UTF-8: the byte at offset 0 does not decode")

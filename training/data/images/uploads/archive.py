@@ -62,15 +62,11 @@ def said(name: str) -> str:
 
 
 def pieces(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, size: int) -> Iterator[bytes]:
-    """An entry in pieces of this many bytes, the last one shorter; counted as they come."""
-    read = 0
+    """An entry in pieces of this many bytes, the last one shorter; whoever takes them stops when there are enough."""
     with _sound(said(name_of(entry))):
         stream = archive.open(entry)
     with stream:
         while piece := _read(stream, size, entry):
-            read += len(piece)
-            if read > MAX_UNPACKED:
-                raise _too_much()
             yield piece
 
 
@@ -88,7 +84,8 @@ class Unpacked:
     def count(self, data: bytes) -> bytes:
         self.bytes += len(data)
         if self.bytes > MAX_UNPACKED:
-            raise _too_much()
+            message = f"the archive unpacks to more than {MAX_UNPACKED >> 30} GiB"
+            raise DataError("data.source", f"{message}; give fewer images")
         return data
 
 
@@ -110,10 +107,6 @@ def _judge(entry: zipfile.ZipInfo, known: set[str]) -> None:
         raise DataError("data.source", f"{said(name)} is encrypted; pack without a password")
     if entry.compress_type not in PACKED:
         raise DataError("data.source", f"{said(name)} is packed in an unusual way; pack as an ordinary ZIP (deflate)")
-
-
-def _too_much() -> DataError:
-    return DataError("data.source", f"the archive unpacks to more than {MAX_UNPACKED >> 30} GiB; give fewer images")
 
 
 @contextmanager

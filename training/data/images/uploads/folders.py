@@ -63,9 +63,9 @@ def _listed(archive: zipfile.ZipFile) -> Listing:
 
 
 def _place(entry: zipfile.ZipInfo) -> Place:
-    """Where an image lies; empty for folders, and for what systems put beside what people pack."""
+    """Where an image lies; empty for folders, and for hidden files, which systems put beside what people pack."""
     place = tuple(name_of(entry).split("/"))
-    return () if entry.is_dir() or place[0] == "__MACOSX" or place[-1].startswith(".") else place
+    return () if entry.is_dir() or place[-1].startswith(".") else place
 
 
 def _looked_through(archive: zipfile.ZipFile, listing: Listing) -> tuple[list[tuple[int, int, str]], bool]:

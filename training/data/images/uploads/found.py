@@ -15,8 +15,8 @@ from training.data.images.uploads.archive import said
 MAX_CLASSES = 10_000
 MAX_NAME = 100
 """Most characters of a class name."""
-MAX_DECODED = 4_000_000_000
-"""Most pixels of all images of an upload before they are scaled: about a minute of decoding."""
+MAX_DECODED = 2_000_000_000
+"""Most pixels of all images of an upload before they are scaled: half a minute of JPEG, three minutes of PNG."""
 MIN_SIDE = 4
 
 
