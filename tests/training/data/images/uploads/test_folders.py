@@ -8,6 +8,7 @@ import pytest
 from tests.training.data.images.sets import arrays, png
 from tests.training.data.images.test_folders import BAD_FILES
 from tests.training.data.images.uploads.packed import brought, canonical, files, refusal, zipped
+from training.data.images import pictures
 from training.data.images.uploads import archive, found
 
 
@@ -125,6 +126,13 @@ def test_more_classes_than_allowed_are_refused(monkeypatch: pytest.MonkeyPatch) 
 def test_more_pixels_than_allowed_are_refused_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(found, "MAX_DECODED", 18 * 144 - 1)
     assert "more than 2,591 pixels in all" in refusal(zipped(files()))
+
+
+def test_more_than_may_be_kept_is_refused_at_the_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "MAX_BYTES", 18 * 144 - 1)
+    said = refusal(zipped(files()))
+    assert said.startswith("resolution: the upload has 18 images, which at 12 x 12 x 1 take more than")
+    assert brought(zipped(files()), 8)[0].images == 18
 
 
 def test_files_that_unpack_to_too_much_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
