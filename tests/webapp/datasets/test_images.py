@@ -119,6 +119,7 @@ def test_a_resolution_that_cannot_be_is_refused(resolution: str, message: str) -
     found = refused(zipped(MIXED), resolution=resolution)
     assert list(found) == ["resolution"]
     assert message in found["resolution"]
+    assert "say the resolution" not in found["resolution"]
 
 
 def test_a_text_has_no_resolution() -> None:
