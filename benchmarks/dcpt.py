@@ -1,4 +1,4 @@
-"""The D-CPT study in small, without a server: python -m benchmarks.dcpt folder [--steps N] [--sizes a,b] [--ratios 0,1].
+"""The D-CPT study in small without a server: python -m benchmarks.dcpt folder [--steps N] [--sizes a,b] [--ratios a,b].
 
 Trains the grid of the study's card one run after the other (15 runs and a check; 27 with the nine shares of the paper,
 `--ratios 0,0.1,0.2,0.33,0.5,0.67,0.8,0.9,1`), keeps each run's record in the folder so that a second call goes on, and
