@@ -124,7 +124,7 @@ def served(page: str, session: str, rounds: int, before: Callable[[], Any] = lam
             before()
             took, sizes[chart] = timed(f"{page}?tab={chart}", session)
             times.append(took)
-    cuts = statistics.quantiles(times, n=100)
+    cuts = statistics.quantiles(times, n=100, method="inclusive")
     return {
         "requests": len(times), "p50_ms": round(cuts[49]), "p95_ms": round(cuts[94]), "worst_ms": round(max(times)),
         "kilobytes": {chart: size // 1000 for chart, size in sizes.items()},
