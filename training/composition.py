@@ -83,25 +83,27 @@ Form = Callable[[Any], Sequence[Stage]]
 """The closed form of a method with its knobs: from the shape of a network to the stages of its training."""
 
 
-def stages(spec: RunSpec) -> tuple[Stage, ...]:
-    """The closed form of a run: in each phase of the method that owns them all others go through their stages.
+def stages(spec: RunSpec) -> Iterator[tuple[Any, Stage]]:
+    """The closed form of a run, each stage with the shape of the network that is given to its fit.
 
-    Exact where a method tells the network that is left for the others to change. Else what each leaves is multiplied,
-    which is a forecast: what two of them save need not be independent.
+    In each phase of the method that owns them all others go through their stages. Exact where a method tells the
+    network that is left for the others to change. Else what each leaves is multiplied, which is a forecast: what two of
+    them save need not be independent.
     """
     cards = sorted((catalog.card(name) for name in spec.methods), key=lambda card: not card.program)
     forms = [_form(card, spec) for card in cards]
-    if len(forms) == 1:
-        return tuple(forms[0](spec.shape))
+    if len(forms) == 1 and not cards[0].program:
+        yield from ((spec.shape, stage) for stage in forms[0](spec.shape))
+        return
     phases = forms.pop(0)(spec.shape) if cards[0].program else (Stage("", 1.0, spec.shape.train_flops(spec.length)),)
-    found = list[Stage]()
     for phase in phases:
         network = phase.network or spec.shape
-        dense = network.train_flops(spec.length)
-        for stage in _together(forms, network, spec.length):
-            name, left = " + ".join(filter(None, (phase.name, stage.name))), stage.flops_per_token / dense
-            found.append(Stage(name, phase.share * stage.share, phase.flops_per_token * left))
-    return tuple(found)
+        if not forms:
+            yield network, phase
+        whole = network.train_flops(spec.length)
+        for stage in _together(forms, network, spec.length):  # none without others
+            name, left = " + ".join(filter(None, (phase.name, stage.name))), stage.flops_per_token / whole
+            yield network, Stage(name, phase.share * stage.share, phase.flops_per_token * left)
 
 
 def _form(card: Card, spec: RunSpec) -> Form:

@@ -169,11 +169,12 @@ class Lab:
         reseed(self.seed, "after", phase)
         return loop
 
-    def steps(self, until: Until) -> int:
-        """Optimiser steps within a limit; exact for steps and tokens, by closed form for FLOPs."""
-        pairs = ((until.steps, self.budget.steps), (until.tokens, self.budget.tokens), (until.flops, self.budget.flops))
-        taken = 1.0 if self.budget.flops is None else self.spec.trained_share()
-        return round(taken * self.spec.steps() * min(part / whole for part, whole in pairs if part and whole))
+    def steps(self, until: Until, model: nn.Module) -> int:
+        """Optimiser steps of a fit of `model` within a limit; exact for steps and tokens, by closed form for FLOPs."""
+        if until.flops is not None:
+            return round(until.flops / self.spec.flops_per_step_of(getattr(model, "shape", self.spec.shape)))
+        pairs = ((until.steps, self.budget.steps), (until.tokens, self.budget.tokens))
+        return round(self.spec.steps() * min(part / whole for part, whole in pairs if part and whole))
 
     def keep(self, name: str, make: Callable[[], Kept]) -> Kept:
         """Compute once per run: a resumed attempt gets the stored value, and its bill, back."""

@@ -183,7 +183,7 @@ class RunSpec(Strict):
 
     def stages(self) -> tuple[catalog.Stage, ...]:
         """The closed form of the arm's training cost."""
-        return stages(self)
+        return tuple(stage for _, stage in stages(self))
 
     def flops_per_token(self) -> float:
         """Executed training FLOPs per token of the budget by closed form, averaged over the stages."""
@@ -200,6 +200,15 @@ class RunSpec(Strict):
     def flops_per_step(self) -> float:
         """Executed training FLOPs per optimiser step by closed form, averaged over the stages."""
         return self.tokens_per_step * self.flops_per_token()
+
+    def flops_per_step_of(self, network: Any) -> float:
+        """Executed training FLOPs per optimiser step by closed form, averaged over the fits of this shape."""
+        its = [stage for fitted, stage in stages(self) if fitted == network]
+        return (
+            self.tokens_per_step
+            * sum(stage.share * stage.flops_per_token for stage in its)
+            / sum(stage.share for stage in its)
+        )
 
     def planned_savings(self) -> Savings:
         """What the arm's closed form saves of dense training at equal steps."""

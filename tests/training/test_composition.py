@@ -42,6 +42,15 @@ def test_what_methods_execute_together_is_forecast(task: str, knobs: Knobs, benc
     assert bench.train(spec).training() == pytest.approx(spec.train_flops(), rel=1e-9)
 
 
+@pytest.mark.parametrize("knobs", [{"deep_fusion": {}, "est": {}}, {"est": {"layers": 1}, "spfde": {}}])
+def test_a_budget_in_flops_gives_each_phase_the_steps_that_one_in_steps_does(knobs: Knobs, bench: Workbench) -> None:
+    spec = together(bench, TEXT, knobs, WHOLE[TEXT])
+    body = spec.model_dump() | {"budget": {"flops": spec.train_flops()}}
+    in_steps, in_flops = (bench.train(each).lab.ledger.lines for each in (spec, RunSpec.model_validate(body)))
+    for where, line in in_steps.items():
+        assert in_flops[where].tokens == pytest.approx(line.tokens, abs=spec.tokens_per_step), where
+
+
 @pytest.mark.parametrize("knobs", [{"est": {}, "spfde": {}}, {"est": {"layer_draw": "bernoulli"}, "deep_fusion": {}}])
 def test_layers_drawn_by_chance_cost_what_is_forecast_on_average(knobs: Knobs, bench: Workbench) -> None:
     spec = together(bench, TEXT, knobs, WHOLE[TEXT])

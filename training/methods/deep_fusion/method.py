@@ -83,7 +83,7 @@ def divided(lab: Lab, knobs: DeepFusionKnobs) -> list[Until]:
     spec, budget = lab.spec, lab.budget
     if budget.flops is not None:
         shapes = [shape_of(node, knobs, spec.shape) for node in tree(knobs)]
-        costs = [share * shape.train_flops(spec.length) for share, shape in zip(shares(knobs), shapes, strict=True)]
+        costs = [share * spec.flops_per_step_of(shape) for share, shape in zip(shares(knobs), shapes, strict=True)]
         return [Until(flops=budget.flops * cost / sum(costs)) for cost in costs]
     marks = [round(spec.steps() * end) for end in accumulate(shares(knobs), initial=0.0)]
     steps = [max(1, after - before) for before, after in pairwise(marks)]

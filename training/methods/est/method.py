@@ -113,7 +113,7 @@ class Evolve(Hook):
 
 
 def attach(lab: Lab, phase: str, learner: Learner, until: Until, knobs: EstKnobs) -> list[Hook]:
-    evolve = Evolve(learner.model, knobs, lab.spec, seed=lab.seed, steps=lab.steps(until))
+    evolve = Evolve(learner.model, knobs, lab.spec, seed=lab.seed, steps=lab.steps(until, learner.model))
     around = learner.signature
     learner.signature = lambda: (around(), evolve.counts)
     return [evolve]

@@ -122,7 +122,7 @@ def last_weight(model: nn.Module) -> Tensor:
 
 def attach(lab: Lab, phase: str, learner: Learner, until: Until, knobs: FracTrainKnobs) -> list[Hook]:
     reseed(lab.seed, "gates", phase)
-    fractional = Fractional(lab, learner, knobs, steps=lab.steps(until))
+    fractional = Fractional(lab, learner, knobs, steps=lab.steps(until, learner.model))
     around, plain = learner.precision, learner.loss
 
     @contextmanager

@@ -20,7 +20,7 @@ def until(until: Until, knobs: SpfdeKnobs) -> Until:
 
 def attach(lab: Lab, phase: str, learner: Learner, until: Until, knobs: SpfdeKnobs) -> list[Hook]:
     freezes = times(knobs, lab.spec.shape, lab.spec.length)
-    timetable = Timetable(lab.steps(until), knobs.intervals, freezes)
+    timetable = Timetable(lab.steps(until, learner.model), knobs.intervals, freezes)
     freeze = Freeze(learner, timetable, own_rate=knobs.own_rate, still_norms=knobs.still_norms)
     around = learner.signature
     learner.signature = lambda: (around(), freeze.frozen)
