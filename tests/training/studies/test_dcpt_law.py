@@ -10,7 +10,7 @@ import pytest
 from training.studies.dcpt import domains, questions
 from training.studies.dcpt.domains import DomainLaw, Measured, Probe
 from training.studies.dcpt.law import Law, Points, fit
-from training.studies.dcpt.quality import By, Fit, judged, r2, violations
+from training.studies.dcpt.quality import INNER, By, Fit, judged, r2, violations
 
 TRUTH = Law(E=1.2, A=0.02, B=0.012, C=0.6, alpha=0.35, beta=0.3, gamma=0.4, eta=0.6, epsilon=0.1)
 SIZES = (1e-4, 3.4e-4, 1.2e-3)
@@ -65,9 +65,17 @@ def test_it_predicts_what_was_left_out(known: Fit, full: Fit, by: By) -> None:
         assert pooled.r2 >= least
 
 
+def test_what_lies_between_others_is_told_apart_from_the_ends(known: Fit) -> None:
+    """The ends are extrapolated, the share of 0 furthest."""
+    shares = {fold.left_out: fold for fold in known.held_out if fold.by == "ratio"}
+    inner = shares[INNER]
+    assert inner.points == sum(shares[f"{share:g}"].points for share in sorted(set(RATIOS))[1:-1])
+    assert inner.max_relative_error < shares["0"].max_relative_error
+    assert inner.r2 >= 0.99
+
+
 def test_the_largest_size_is_ranked_from_the_smaller_ones(known: Fit) -> None:
-    largest = [fold for fold in known.held_out if fold.by == "size"][-2]
-    assert largest.left_out == "1.2e+06"
+    (largest,) = (fold for fold in known.held_out if fold.by == "size" and fold.left_out == "1.2e+06")
     assert largest.rank is not None
     assert largest.rank >= 0.9
 

@@ -15,11 +15,11 @@ for a budget of FLOPs.
 the mixture alone, not those of the base. Losses are in nats per token of one tokenizer trained on both texts.
 
 **How good it is.** Every fit is judged on what it was not shown: each size, each third of the steps and each share is
-left out once and predicted by a fit without it. The form does not promise that a loss falls with a larger share of its
-text, so this is checked at every measured point; where it fails the law is marked as violated. Akaike's criterion says
-whether nine parameters earn their keep beside the five of the form without a share. When the grid is done, one more run
-at the predicted best share of the largest network holds the prediction against a measurement; it is left out of the
-fit.
+left out once and predicted by a fit without it; those that lie between others are told apart from the ends, which are
+extrapolated. The form does not promise that a loss falls with a larger share of its text, so this is checked at every
+measured point; where it fails the law is marked as violated. Akaike's criterion says whether nine parameters earn their
+keep beside the five of the form without a share. When the grid is done, one more run at the predicted best share of the
+largest network holds the prediction against a measurement; it is left out of the fit.
 
 **What it costs.** It saves the search for a share on a large network, and costs the grid of small ones; the page shows
 both, evaluations beside them, and the training of the bases apart: it is sunk where the base exists anyway.

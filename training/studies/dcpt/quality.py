@@ -33,7 +33,8 @@ FEW = 100
 By = Literal["size", "tokens", "ratio"]
 BY: tuple[By, ...] = ("size", "tokens", "ratio")
 ALL = "each once"
-"""Name of the row over all folds of a kind."""
+INNER = "each but the ends once"
+"""Names of the rows over all folds of a kind, and over those that lie between others: the ends are extrapolated."""
 
 
 class HeldOut(Strict):
@@ -137,7 +138,10 @@ def folds(points: Points, by: By) -> Iterator[tuple[str, NDArray[np.bool_]]]:
 
 
 def held_out(points: Points, by: By) -> Iterator[HeldOut]:
-    """Every fold predicted by a fit without it, then all of them together; nothing where there are no two folds."""
+    """Every fold predicted by a fit without it, then all of them together, then those between others.
+
+    Nothing where there are no two folds.
+    """
     out = np.full_like(points.loss, np.nan)
     found = [(name, gone) for name, gone in folds(points, by) if gone.any()]
     if len(found) < 2:
@@ -147,6 +151,9 @@ def held_out(points: Points, by: By) -> Iterator[HeldOut]:
         out[gone] = fit(rest, starts=FOLD_STARTS).loss(left.size, left.tokens, left.ratio)
         yield _against(by, name, out[gone], left.loss)
     yield _against(by, ALL, out, points.loss)
+    if inner := [gone for _, gone in found[1:-1]]:
+        between = np.logical_or.reduce(inner)
+        yield _against(by, INNER, out[between], points.loss[between])
 
 
 def _against(by: By, name: str, predicted: Floats, loss: Floats) -> HeldOut:
