@@ -71,7 +71,7 @@ def test_what_lies_between_others_is_told_apart_from_the_ends(known: Fit) -> Non
     inner = shares[INNER]
     assert inner.points == sum(shares[f"{share:g}"].points for share in sorted(set(RATIOS))[1:-1])
     assert inner.max_relative_error < shares["0"].max_relative_error
-    assert inner.r2 >= 0.99
+    assert inner.r2 >= 0.97
 
 
 def test_the_largest_size_is_ranked_from_the_smaller_ones(known: Fit) -> None:
