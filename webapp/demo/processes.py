@@ -141,3 +141,6 @@ class Fleet:
                 service.ask()
         for service in reversed(self.services):
             service.stop()
+            if isinstance(service, Child) and service.process and service.process.returncode == -signal.SIGKILL:
+                self.say(f"{service.name} did not end within {service.grace:.0f} s and was killed. {service.log}:")
+                self.say(tail(service.log))

@@ -127,7 +127,7 @@ def test_example_of_the_readme_launches_waits_and_fetches(
         given = {**environment, "SITE": site, "TOKEN": credentials(said)[1]}
         done = subprocess.run(["sh", "-eu", "-c", script], env=given, capture_output=True, text=True, check=False)
         demo.send_signal(signal.SIGINT)
-        demo.wait(30)
+        assert demo.wait(90) == 0
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert [run["state"] for arm in found["arms"] for run in arm["runs"]] == ["succeeded"] * 9

@@ -55,6 +55,17 @@ def test_child_that_will_not_end_is_killed_after_its_grace(tmp_path: Path) -> No
     assert child.process.returncode == -signal.SIGKILL
 
 
+def test_fleet_says_who_had_to_be_killed(tmp_path: Path) -> None:
+    said: list[str] = []
+    fleet = Fleet(said.append)
+    fleet.start(Child("sleeper", SLEEP, tmp_path / "sleeper"))
+    stubborn = Child("stubborn", [sys.executable, "-c", STUBBORN], tmp_path / "stubborn", grace=0.2)
+    fleet.start(stubborn)
+    assert until(lambda: "up" in tail(stubborn.log))
+    fleet.stop()
+    assert said == [f"stubborn did not end within 0 s and was killed. {stubborn.log}:", "up"]
+
+
 def test_child_gets_its_own_environment(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import os; print(os.environ['PLACE'])"]
     child = Child("slot", command, tmp_path / "log", {"PLACE": "cpu-1"})
