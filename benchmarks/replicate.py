@@ -13,6 +13,7 @@ launches a new one. Wall times depend on what else the machine does; FLOPs and l
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,6 +108,8 @@ def main(arguments: list[str]) -> int:
         with home.lock():
             try:
                 return replicate(asked, home, fleet)
+            except KeyboardInterrupt:
+                return 128 + signal.SIGINT
             finally:
                 fleet.stop()
     except (ServerFailed, Occupied, Fallen) as failure:

@@ -125,6 +125,7 @@ def _terminated(number: int, frame: Any) -> NoReturn:
 def main(arguments: list[str]) -> int:
     asked = options(arguments)
     signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's `&` starts us deaf to it
     fleet = Fleet(lambda text: print(text, flush=True))
     try:
         home = Home(CHECKOUT)

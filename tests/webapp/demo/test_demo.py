@@ -89,8 +89,12 @@ def test_password_and_token_are_in_no_log(finished: subprocess.CompletedProcess[
 
 @contextmanager
 def started(checkout: Path, environment: dict[str, str], *, until: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A second start on the same data, and what it said up to a line; killed if the test failed to stop it."""
-    with subprocess.Popen(COMMAND, cwd=checkout, env=environment, stdout=subprocess.PIPE, text=True) as demo:
+    """A second start on the same data, and what it said up to a line; killed if the test failed to stop it.
+
+    It starts as a script's `&` would start it, with SIGINT ignored.
+    """
+    command = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *COMMAND]
+    with subprocess.Popen(command, cwd=checkout, env=environment, stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout is not None
         said = ""
         while until not in said and (line := demo.stdout.readline()):
@@ -127,7 +131,7 @@ def test_example_of_the_readme_launches_waits_and_fetches(
         given = {**environment, "SITE": site, "TOKEN": credentials(said)[1]}
         done = subprocess.run(["sh", "-eu", "-c", script], env=given, capture_output=True, text=True, check=False)
         demo.send_signal(signal.SIGINT)
-        assert demo.wait(90) == 0
+        assert demo.wait(30) == 0
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert [run["state"] for arm in found["arms"] for run in arm["runs"]] == ["succeeded"] * 9
