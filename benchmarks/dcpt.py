@@ -71,7 +71,8 @@ def main() -> None:
         if fit:
             print(f"{name}: R2 {fit.r2:.4f}, AIC {fit.aic:.1f} against {fit.aic_chinchilla:.1f} without the share")
             for fold in fit.held_out:
-                print(f"  without {fold.by} {fold.left_out}: R2 {fold.r2:.3f}, rank {fold.rank:.3f}")
+                rank = "unknown" if fold.rank is None else f"{fold.rank:.3f}"
+                print(f"  without {fold.by} {fold.left_out}: R2 {fold.r2:.3f}, rank {rank}")
     for line in (*found.warnings, *([found.missing] if found.missing else []), *map(str, found.checks)):
         print(line)
 
