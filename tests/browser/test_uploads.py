@@ -71,13 +71,29 @@ def test_an_upload_tells_how_far_it_is_and_can_be_cancelled(visitor: Visitor, tm
     assert page.get_by_role("button", name="Upload").is_disabled()
     assert visitor.violations() == []
     page.get_by_role("button", name="Cancel").click()
-    page.get_by_text("Cancelled; nothing was kept.").wait_for()
+    page.get_by_text("Cancelled: what does not arrive in full is not kept.").wait_for()
     assert not Dataset.objects.exists()
     line.send("Network.emulateNetworkConditions", slow | {"uploadThroughput": -1})
     page.get_by_role("button", name="Upload").click()
     page.get_by_text("Long is here; choose it as data of a new experiment.").wait_for()
     assert Dataset.objects.get().name == "Long"
     assert visitor.complaints == []
+
+
+def test_what_has_arrived_is_kept_though_one_leaves_the_page(visitor: Visitor, tmp_path: Path) -> None:
+    page = visitor.page
+    visitor.sign_in()
+    page.goto("/data/")
+    _upload(page, tmp_path, files(each=5_000))
+    page.get_by_text("You may leave this page.").wait_for()
+    page.get_by_text("You may leave this page.").wait_for()
+    assert not Dataset.objects.exists()
+    page.goto("/queue/")
+    deadline = time.monotonic() + 60
+    while not Dataset.objects.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert Dataset.objects.get().images == 15_000
 
 
 def test_a_connection_that_breaks_is_told_where_one_looks(visitor: Visitor, tmp_path: Path) -> None:

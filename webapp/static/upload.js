@@ -25,7 +25,7 @@ function send(form) {
   request.upload.onprogress = ({ loaded, total }) => tell(`${Math.floor((100 * loaded) / total)}% sent`, { share: loaded / total });
   request.upload.onload = () => tell("All of it has arrived and is being read. You may leave this page.");
   request.onerror = () => end("The connection broke before there was an answer. Look whether the data are listed, else try again.");
-  request.onabort = () => end("Cancelled; nothing was kept.");
+  request.onabort = () => end("Cancelled: what does not arrive in full is not kept.");
   request.onload = () => show(request, form) || end(`The server answered ${request.status} and no page. Try again.`);
   cancel.onclick = () => request.abort();
   sending.hidden = false;
