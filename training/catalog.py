@@ -137,6 +137,10 @@ class StudyCard:
     """The spec that its runs share, as a person may change it."""
     decides: Mapping[str, str]
     """Fields of that spec that the study sets itself for every run, and the knob that each comes from; empty: none."""
+    varies: Mapping[str, str] = field(default_factory=dict)
+    """Fields that are the base's in the first run and differ in some later one, and the knob that those come from."""
+    refuses: Callable[[Any, Any], Mapping[str, str]] = lambda knobs, base: {}
+    """Why knobs do not suit a base, a sentence by knob; empty if they do."""
     name: str = ""
     text: str = ""
 

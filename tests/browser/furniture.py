@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from tests.webapp.results import planted
-from tests.webapp.runs.test_studies import KNOBS, finish, runs
+from tests.webapp.runs.test_studies import KNOBS, OTHERS, finish, runs
 from training import catalog
 from training.records import Purpose
 from training.spec import Budget, RunSpec
@@ -98,7 +98,9 @@ def _experiment(user: User, project: Project) -> Experiment:
 
 def _studied(user: User, project: Project) -> Experiment:
     """A study that has concluded."""
-    knobs, base = studies.judged("dcpt", {**KNOBS, "check": False}, {})
+    law, music, chess = OTHERS
+    domains = {"domains": [law, music], "probed": [chess], "check": False}
+    knobs, base = studies.judged("dcpt", {**KNOBS, **domains}, {"data": {"vocab_size": 257}})
     title = "Which share of code?"
     experiment = studies.launch("dcpt", knobs, base, project=project, owner=user, title=title, seeds=(3,))
     for run in runs(experiment):

@@ -53,7 +53,7 @@ def form_field(info: FieldInfo) -> forms.Field:
         listed = [(value, value) for value in offered]
         return forms.MultipleChoiceField(choices=listed, widget=forms.CheckboxSelectMultiple, **common)
     if get_origin(kind) is tuple:
-        return Numbers(**common)
+        return Listed(**common)
     attributes = bounds(info)
     if kind in (int, float):
         attributes["step"] = "any" if kind is float else "1"
@@ -78,16 +78,18 @@ class JSONObject(forms.CharField):
         return found
 
 
-class Numbers(forms.CharField):
-    """Several numbers, typed with commas or spaces between them."""
+class Listed(forms.CharField):
+    """Several numbers or names, typed with commas or spaces between them."""
 
     def prepare_value(self, value: Any) -> Any:
-        return value if value is None or isinstance(value, str) else ", ".join(f"{number:g}" for number in value)
+        if value is None or isinstance(value, str):
+            return value
+        return ", ".join(one if isinstance(one, str) else f"{one:g}" for one in value)
 
 
 def typed(value: Any, field: forms.Field) -> Any:
     """The numbers that a number field's text is, whole if they can be; what a choice chooses; all else as it came."""
-    if isinstance(field, Numbers):
+    if isinstance(field, Listed):
         return [_number(part) for part in re.split(r"[\s,;]+", value) if part]
     if isinstance(field.widget, forms.Select):
         return next((choice for choice, _ in field.widget.choices if str(choice) == value), value)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from pydantic import ValidationError
@@ -37,6 +38,8 @@ def judged(name: str, knobs: Mapping[str, Any], base: Mapping[str, Any]) -> tupl
     else:
         ignored = [field for field in card.decides if getattr(spec, field) != getattr(usual, field)]
         wrong |= {f"base.{field}": "the study sets this itself, from its knobs" for field in ignored}
+    if not wrong:
+        wrong = {f"knobs.{knob}": sentence for knob, sentence in card.refuses(found, spec).items()}
     if wrong:
         raise LaunchRefused(wrong)
     return found, spec
@@ -102,6 +105,8 @@ def _in_body(card: StudyCard, found: Mapping[str, str], arms: Sequence[ArmReques
         group, number, inner = (*path.split(".", 2), "", "")[:3]
         if group != "arms" or inner.partition(".")[0] not in RunSpec.model_fields:
             out[path] = message
+        elif inner in card.varies and (value := attrgetter(inner))(arms[int(number)].spec) != value(arms[0].spec):
+            out.setdefault(f"knobs.{card.varies[inner]}", f"{arms[int(number)].label}: {message}")
         elif (place := _place(card, inner)).startswith("base."):
             out.setdefault(place, message)
         else:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from training.studies.dcpt.finding import SOURCES, DcptFinding
-from webapp.results import notation
+from webapp.results import notation, study_across
 from webapp.results.figures import Figure, plain
 from webapp.results.panels import Panel
 from webapp.results.tables import Cell, Table
@@ -16,10 +16,6 @@ Corpus = Literal["domain", "general"]
 SHARES = np.linspace(0, 1, 101)
 TARGETS = (1, 2, 5)
 """Numbers of target domains whose cost is told."""
-LIBRARY = (
-    "The law across domains is a library here, training.studies.dcpt.domains.fit. No page fits it: each study trains a "
-    "tokenizer on its own two texts, and losses per token of different tokenizers do not compare."
-)
 
 
 def panels(found: DcptFinding, at: float) -> list[Panel]:
@@ -31,6 +27,7 @@ def panels(found: DcptFinding, at: float) -> list[Panel]:
         Panel("fits", "How good the laws are", fits_table(found)),
         Panel("heldout", "Left out and predicted", held_out_table(found)),
         *([Panel("checks", "Checked by a run", checks_table(found))] if found.checks else []),
+        *(study_across.panels(found.across, at) if found.across else ()),
         Panel("costs", "What it cost", costs_table(found)),
         Panel("targets", "What more target domains would cost", targets_table(found), note=targets_note(found)),
     ]
@@ -167,11 +164,11 @@ def targets_table(found: DcptFinding) -> Table:
 def targets_note(found: DcptFinding) -> str:
     """What of that was measured, and what is taken for granted."""
     probe = found.costs.probe
-    measured = f"Measured: the mixtures of this study, {notation.si(found.costs.mixtures, 'FLOP')}"
+    measured = f"Measured: the grid of the first domain, {notation.si(found.costs.grid, 'FLOP')}"
     if probe is None:
-        return f"{measured}. What a probe costs is not known here. {LIBRARY}"
+        return f"{measured}. What a probe costs is not known here."
     return (
         f"{measured}, and a probe, {notation.si(probe, 'FLOP')}: the smallest network at the largest share as far as "
         f"its first evaluation. Every other grid is taken to cost as much; {SOURCES} source domains as in the paper. "
-        f"Bases and evaluations are left out. {LIBRARY}"
+        f"Bases and evaluations are left out."
     )

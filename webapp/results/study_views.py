@@ -182,7 +182,7 @@ def _trade_off(found: DcptFinding, size: float, tokens: float, asked: dict[str, 
     text = (
         f"{best.ratio:.3f} of the domain: domain loss {best.domain:.3f}, general loss {best.general:.3f}, "
         f"which is {notation.percent(best.rise)} above what it was. Trying as many shares at this size would take "
-        f"about {notation.si(grid, 'FLOP')} (6 N D); the grid here took {notation.si(found.costs.mixtures, 'FLOP')}."
+        f"about {notation.si(grid, 'FLOP')} (6 N D); the grid here took {notation.si(found.costs.grid, 'FLOP')}."
     )
     return Answer(title, text, warning + _beyond(found, size, tokens))
 

@@ -90,7 +90,7 @@ def test_a_finding_tells_the_laws_the_check_and_the_bill(done: tuple[Trace, ...]
     assert found.checks[0].domain == pytest.approx(found.checks[0].domain_predicted, rel=0.01)
     rise = found.checks[0].general / found.base(found.checks[0].size).general - 1
     assert rise == pytest.approx(KNOBS.limit, abs=0.01)
-    costs = {"mixtures": 32.0, "bases": 16.0, "evaluations": 8.0, "seconds": 48.0}
+    costs = {"mixtures": 32.0, "bases": 16.0, "evaluations": 8.0, "seconds": 48.0, "others": 0.0}
     assert found.costs.model_dump(exclude={"probe"}) == costs
     assert found.missing == ""
     assert found.failures == ()
@@ -100,7 +100,7 @@ def test_a_run_is_told_from_the_others_by_its_place_in_the_grid() -> None:
     specs = study.ask(KNOBS.model_copy(update={"steps": 90, "base_steps": 210, "evaluations": 9}), BASE, ())
     assert study.axes(specs[6]) == {
         "network": "gpt2-micro", "parameters N": round(study.size_of("gpt2-micro") * 1e9), "tokens D": 90 * 8 * 64,
-        "points": 9, "domain share": 0.25,
+        "points": 9, "domain": "python-stdlib", "domain share": 0.25,
     }  # fmt: skip
     assert len({tuple(study.axes(spec).values()) for spec in specs}) == 15
 

@@ -85,7 +85,7 @@ def test_every_study_and_knob_is_offered_and_inferred_ones_are_marked() -> None:
         body = client.get(address).content.decode()
         assert card.title in body
         assert f'href="{NEW}"' in body
-    assert "training.studies.dcpt.domains.fit" in client.get("/studies/dcpt/").content.decode()
+    assert "<strong>Several domains.</strong>" in client.get("/studies/dcpt/").content.decode()
 
 
 def test_studies_are_found_from_where_a_person_looks() -> None:
@@ -113,6 +113,9 @@ def test_studies_are_found_from_where_a_person_looks() -> None:
         ({"knobs.sizes": ["gpt2-nano"]}, "knobs.sizes", "at least 2"),
         ({"knobs.sizes": ["gpt2-nano", "llama-nano"]}, "knobs.sizes", "two families"),
         ({"knobs.sizes": ["gpt2-nano", "nothing"]}, "knobs.sizes", "nothing is not one"),
+        ({"knobs.domains": "hf:lab/law"}, "knobs.domains", "two at least"),
+        ({"knobs.domains": "hf:lab/law, hf:lab/music"}, "knobs.domains", "set the vocabulary to 257"),
+        ({"knobs.probed": "hf:lab/law"}, "knobs.probed", "needs further domains"),
         ({"base.data.context": "512"}, "knobs.sizes", "gpt2-nano holds 256 tokens"),
         ({"base.data.domain": "sotu"}, "base.data.domain", "the same text twice"),
         ({"base.data.domain": "text:absent.txt"}, "base.data.domain", "absent.txt"),
@@ -136,13 +139,31 @@ def test_a_network_that_no_worker_holds_is_told_at_the_networks() -> None:
     Worker.objects.create(name="cpu-0", queue="cpu", device="small", memory_bytes=10**9)
     found = refused(member(), **{"knobs.sizes": ["gpt2-nano", "gpt2", "gpt2-medium"]})
     assert list(found) == ["knobs.sizes"]
-    assert "gpt2, 0 domain: needs about" in found["knobs.sizes"]
+    assert "gpt2, 0 python-stdlib: needs about" in found["knobs.sizes"]
 
 
 def test_a_text_from_the_hub_overrides_the_choice() -> None:
     client = member()
     client.post(NEW, typed(client, **{"hub.domain": "roneneldan/TinyStories"}))
     assert {body["data"]["domain"] for body in specs(Experiment.objects.get())} == {"hf:roneneldan/TinyStories"}
+
+
+def test_a_further_domain_that_is_not_there_is_told_at_its_field() -> None:
+    texts = {"knobs.domains": "hf:lab/law, text:absent.txt", "base.data.vocab_size": "257"}
+    found = refused(member(), **texts)
+    assert list(found) == ["knobs.domains"]
+    assert found["knobs.domains"].startswith("gpt2-nano, 0 text:absent.txt: ")
+
+
+def test_further_domains_get_a_grid_each_and_are_kept_in_a_clone() -> None:
+    client = member()
+    texts = {"knobs.domains": "hf:lab/law, hf:lab/music", "knobs.probed": "hf:lab/chess"}
+    client.post(NEW, typed(client, **texts, **{"base.data.vocab_size": "257"}))
+    experiment = Experiment.objects.get()
+    asked = [body["data"]["domain"] for body in specs(experiment)]
+    assert [asked.count(text) for text in ("python-stdlib", "hf:lab/law", "hf:lab/chess")] == [15, 15, 1]
+    shown = values_of(client.get(f"{NEW}?clone={experiment.code}"))
+    assert {path: shown[path] for path in texts} == texts
 
 
 def test_the_plan_shows_every_run_with_its_forecast_and_launches_nothing() -> None:
@@ -152,11 +173,11 @@ def test_the_plan_shows_every_run_with_its_forecast_and_launches_nothing() -> No
     )
     answer = client.post(f"{NEW}plan/", typed(client, **{"knobs.ratios": "0, 0.5, 1", "seeds": "2"}))
     grid, forecast = answer.context["grid"], answer.context["plan"]["forecast"]
-    assert grid.headings[:5] == ("network", "parameters N", "tokens D", "points", "domain share")
-    assert [row[0:1] + row[4:5] for row in grid.rows[:3]] == [("gpt2-nano", 0.0), ("gpt2-nano", 0.5), ("gpt2-nano", 1)]
+    assert grid.headings[:6] == ("network", "parameters N", "tokens D", "points", "domain", "domain share")
+    assert [row[0:1] + row[5:6] for row in grid.rows[:3]] == [("gpt2-nano", 0.0), ("gpt2-nano", 0.5), ("gpt2-nano", 1)]
     assert {row[2:4] for row in grid.rows} == {(600 * 8 * 64, 10)}
     assert (len(grid.rows), forecast.runs) == (9, 18)
-    assert all(row[6] for row in grid.rows)
+    assert all(row[7] for row in grid.rows)
     page = answer.content.decode()
     assert "18 (9 × 2 seeds)" in page
     assert 'id="grid" hx-swap-oob="true"' in page

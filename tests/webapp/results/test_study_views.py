@@ -16,13 +16,14 @@ from django.test import Client
 from django.utils import timezone
 
 from tests.webapp.people import member
-from tests.webapp.runs.test_studies import finish, launched, runs
+from tests.webapp.runs.test_studies import OTHERS, finish, launched, runs
 from webapp.experiments.models import Experiment, Finding
 from webapp.runs import studies
 from webapp.runs.models import Run
 from webapp.teams.models import AuditEvent, Role
 
 pytestmark = pytest.mark.django_db
+BYTES = {"data": {"vocab_size": 257}}
 
 
 def ask(experiment: Experiment, rest: str = "") -> Any:
@@ -40,8 +41,8 @@ def rows(experiment: Experiment, name: str, query: str = "") -> list[dict[str, s
     return list(csv.DictReader(io.StringIO(ask(experiment, f"{name}.csv{query}").content.decode())))
 
 
-def concluded(**knobs: Any) -> Experiment:
-    experiment = launched(**({"check": False} | knobs))
+def concluded(base: dict[str, Any] | None = None, **knobs: Any) -> Experiment:
+    experiment = launched(base, **({"check": False} | knobs))
     for run in runs(experiment):
         finish(run)
     assert studies.advance() == 1
@@ -119,7 +120,41 @@ def test_the_cost_of_more_target_domains_is_arithmetic_from_the_runs() -> None:
     assert found == [(count, count * grid, 4 * grid + count * probe) for count in (1, 2, 5)]
     body = page(experiment)
     assert "arithmetic from the runs of this study" in body
-    assert "training.studies.dcpt.domains.fit" in body
+    assert "Across domains" not in body
+
+
+def test_several_domains_are_drawn_predicted_and_exported() -> None:
+    law, music, chess = OTHERS
+    experiment = concluded(BYTES, domains=[law, music], probed=[chess])
+    body = page(experiment)
+    assert body.count('class="chart"') == 3
+    told = rows(experiment, "domains")
+    assert [row["domain"] for row in told] == ["python-stdlib", law, music, chess]
+    assert [int(row["points predicted"]) for row in told] == [59, 59, 59, 3]
+    assert all(float(row["largest relative error"]) < float(row["largest relative error without K"]) for row in told)
+    found = Finding.objects.get().body["across"]["domains"]
+    drawn = rows(experiment, "across", "?at=153600")
+    assert [row["domain"] for row in drawn] == ["python-stdlib"] * 5 + [law] * 5 + [music] * 5 + [chess]
+    kept = {(one["run"], one["domain"]) for domain in found for one in domain["observations"]}
+    assert {(row["run"], float(row["measured"])) for row in drawn} <= kept
+    figure = go.Figure(json.loads(ask(experiment, "across.json?at=153600").content))
+    lines = [trace.name for trace in figure.data if not trace.name.endswith(", measured")]
+    assert lines == ["python-stdlib", law, music, chess]
+    assert {"F", "mu", "w1", "w2", "eta"} <= rows(experiment, "law")[0].keys()
+    assert "The law across domains is of 3 domains" in body
+
+
+def test_a_law_across_domains_that_cannot_be_fitted_says_why() -> None:
+    law, music, _ = OTHERS
+    experiment = launched(BYTES, check=False, domains=[law, music])
+    for run in runs(experiment):
+        finish(run, "failed" if run.arm.spec.data.domain == music else "succeeded")
+    assert studies.advance() == 1
+    body = page(experiment)
+    assert "2 domains have a grid and a loss that fell at first; a law across domains needs 3." in body
+    assert body.count('class="chart"') == 2
+    assert ask(experiment, "across.csv").status_code == 404
+    assert [row["R2"] for row in rows(experiment, "domains")] == ["", "", ""]
 
 
 def test_a_finding_from_before_probes_were_booked_is_still_shown() -> None:

@@ -25,25 +25,28 @@ from webapp.teams.models import Membership, Project, Role
 
 GENERAL = Law(E=1.2, A=0.02, B=0.012, C=0.6, alpha=0.35, beta=0.3, gamma=0.4, eta=0.6, epsilon=0.1)
 DOMAIN = GENERAL.model_copy(update={"E": 0.8, "C": 0.4})
+OTHERS = {"hf:lab/law": 0.3, "hf:lab/music": 0.6, "hf:lab/chess": 0.9}
+"""Further domains, and how much higher their losses are."""
 KNOBS = {"sizes": ["gpt2-nano", "gpt2-micro", "gpt2-tiny"], "ratios": [0, 0.25, 0.5, 0.75, 1.0], "evaluations": 4}
 
 
-def launched(**knobs: Any) -> Experiment:
+def launched(base: dict[str, Any] | None = None, **knobs: Any) -> Experiment:
     user = User.objects.create_user("ada")
     project = Project.objects.create(slug="lab", name="Lab")
     Membership.objects.create(project=project, user=user, role=Role.MEMBER)
-    found, base = studies.judged("dcpt", KNOBS | knobs, {})
-    return studies.launch("dcpt", found, base, project=project, owner=user, title="Which share of code?", seeds=(3,))
+    found, spec = studies.judged("dcpt", KNOBS | knobs, base or {})
+    return studies.launch("dcpt", found, spec, project=project, owner=user, title="Which share of code?", seeds=(3,))
 
 
 def finish(run: Run, state: str = "succeeded") -> None:
     """As a worker would leave it, with the losses of two known laws."""
     spec, now = run.arm.spec, timezone.now()
     size, share, rng = study.size_of(spec.model.preset), study.share_of(spec), np.random.default_rng(run.pk)
-    for law, name, r in ((GENERAL, "general", 1 - share), (DOMAIN, "domain", share)):
+    domain = DOMAIN.model_copy(update={"E": DOMAIN.E + OTHERS.get(str(spec.data.domain), 0.0)})
+    for law, name, r, untrained in ((GENERAL, "general", 1 - share, 0.0), (domain, "domain", share, 1.0)):
         base = Series.objects.create(run=run, phase="pretrain", name=f"val/{name}")
         mixture = Series.objects.create(run=run, phase="continue", name=f"val/{name}")
-        write(base, 600, float(law.loss(size, 3e-4, 0.6)))
+        write(base, 600, float(law.loss(size, 3e-4, 0.6)) + untrained)
         for step in range(150, 601, 150):
             loss = float(law.loss(size, step * spec.tokens_per_step / 1e9, r))
             write(mixture, step, loss * float(np.exp(0.002 * rng.standard_normal())))

@@ -40,22 +40,31 @@ final decay lowers all losses further. Beyond the measured sizes and tokens the 
 weakly known; predictions are what counts. Tokens beyond the length of a text repeat it. The paper has one family of
 networks.
 
-**Several domains.** The paper's law across domains adds F / K^mu, K being a coefficient of the domain: fitted on grids
-of some domains, it takes no more than a short probe of a new one. Whether a large K means an easy domain is told in two
-ways, so the fit decides. It is here as a library only, `training.studies.dcpt.domains.fit`. No page fits it: each study
-trains a tokenizer on its own two texts, and losses per token of different tokenizers do not compare. What the page of a
-study says of the cost of more target domains is arithmetic from its own runs.
+**Several domains.** The paper's law across domains adds F / K^mu to the domain loss, with K = w1 / k1 + w2 k2: k1 is
+the domain's loss before the mixture, k2 how fast it falls at first. Fitted on grids of some domains, it takes a short
+probe of a new one: here the smallest network at the largest share, as far as its first evaluation. Name further domains
+and each gets the grid too; then each is left out once and predicted from its probe by a law of the others, beside a law
+of the others that has no K. Domains that are probed alone get that one run, whose later evaluations judge the
+prediction. Losses per token compare between domains only where all share a tokenizer, so the vocabulary must then be
+the 256 bytes and one end mark. Whether a large K means an easy domain is told in two ways, so the fit decides. The
+paper takes four domains to predict another; from two or three, F, mu and both weights are hardly known.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from training.catalog import StudyCard
+from training.data.names import DOMAIN
 from training.knobs import Knobs
 from training.models.shape import PRESETS
+from training.spec import RunSpec
+
+BYTES = 257
+"""A vocabulary without a single merge: every byte and the end mark, the same whatever text it is trained on."""
 
 
 class DcptKnobs(Knobs):
@@ -86,6 +95,41 @@ class DcptKnobs(Knobs):
         0.03, gt=0, le=10, title="Limit", description="how far the general loss may rise, as a share of what it was"
     )
     check: bool = Field(True, title="Check", description="train the predicted best share on the largest network too")
+    domains: tuple[str, ...] = Field(
+        (), max_length=5, title="Further domains",
+        description="texts with a grid each, for the law across domains: none, or two at least; vocabulary 257",
+    )  # fmt: skip
+    probed: tuple[str, ...] = Field(
+        (), max_length=5, title="Probed domains",
+        description="texts that the law across domains predicts from one run of the smallest network",
+    )  # fmt: skip
+
+    @field_validator("domains", "probed")
+    @classmethod
+    def _texts(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        for text in texts:
+            if not re.fullmatch(DOMAIN, text):
+                raise ValueError(f"{text!r} names no text; use sotu, python-stdlib, wikitext-2, text:<name> or hf:<id>")
+        if len(set(texts)) != len(texts):
+            raise ValueError("a text is named twice")
+        return texts
+
+    @field_validator("domains")
+    @classmethod
+    def _several(cls, domains: tuple[str, ...]) -> tuple[str, ...]:
+        if len(domains) == 1:
+            raise ValueError("name two at least, or none")
+        return domains
+
+    @field_validator("probed")
+    @classmethod
+    def _predicted(cls, probed: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        domains = info.data.get("domains")  # absent where they were refused themselves
+        if probed and domains == ():
+            raise ValueError("the law that predicts them needs further domains")
+        if twice := set(domains or ()) & set(probed):
+            raise ValueError(f"{', '.join(sorted(twice))}: either probed or with a grid")
+        return probed
 
     @field_validator("sizes")
     @classmethod
@@ -109,6 +153,20 @@ class DcptKnobs(Knobs):
         return ratios
 
 
+def refuses(knobs: DcptKnobs, base: RunSpec) -> dict[str, str]:
+    """Domains compare in bytes alone, and each text is one of them."""
+    found: dict[str, str] = {}
+    for knob in ("domains", "probed"):
+        if used := {base.data.source, base.data.domain} & set(getattr(knobs, knob)):
+            found[knob] = f"{', '.join(sorted(map(str, used)))}: already a text of the mixture"
+    if knobs.domains and base.data.vocab_size != BYTES:
+        found.setdefault(
+            "domains",
+            f"losses per token compare between domains where all share a tokenizer: set the vocabulary to {BYTES}",
+        )
+    return found
+
+
 CARD = StudyCard(
     title="D-CPT law: the best mixture for a domain",
     paper="https://arxiv.org/abs/2406.01375",
@@ -121,4 +179,6 @@ CARD = StudyCard(
         "optim": {"learning_rate": 2e-3, "warmup": 0.05},
     },
     decides={"model": "sizes", "budget": "steps", "eval_points": "evaluations", "methods": "", "knobs": "ratios"},
+    varies={"data.domain": "domains"},
+    refuses=refuses,
 )

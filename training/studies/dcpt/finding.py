@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from training.knobs import Strict
 from training.studies.dcpt import questions
-from training.studies.dcpt.domains import Probe
+from training.studies.dcpt.domains import DomainLaw, Probe
+from training.studies.dcpt.law import Law
 from training.studies.dcpt.quality import Fit
 from training.study import Finding
 
@@ -59,14 +60,49 @@ class Costs(Strict):
     seconds: float
     probe: float | None = None
     """Of a new domain, for the law across domains: a short run of the smallest network. None where none has ended."""
+    others: float = 0.0
+    """Of the mixtures, those of further domains."""
+
+    @property
+    def grid(self) -> float:
+        """Of the mixtures, those of the study's first domain."""
+        return self.mixtures - self.others
 
     def own(self, targets: int) -> float:
         """Of so many target domains with a grid each as dear as this one."""
-        return targets * self.mixtures
+        return targets * self.grid
 
     def across(self, targets: int) -> float | None:
         """Of the grids of SOURCES domains, each as dear as this one, and a probe of each target; None if unknown."""
-        return None if self.probe is None else SOURCES * self.mixtures + targets * self.probe
+        return None if self.probe is None else SOURCES * self.grid + targets * self.probe
+
+
+class Domain(Strict):
+    """A domain by the law across domains: what its probe told, and what a law of the others made of that."""
+
+    text: str
+    observations: tuple[Observation, ...]
+    probe: Probe | None
+    """None where its loss did not fall at first."""
+    coefficient: float | None = None
+    """K, by the law of all domains with a grid."""
+    predicted: Law | None = None
+    """The domain loss from its probe, by a law fitted without it."""
+    points: int = 0
+    """On which that is judged: all but those of the probe."""
+    r2: float | None = None
+    max_relative_error: float | None = None
+    blind_r2: float | None = None
+    """Of the same points, by a law of the other domains that knows nothing of this one."""
+    blind_max_relative_error: float | None = None
+
+
+class Across(Strict):
+    """The law across domains, or `missing` says why there is none."""
+
+    law: DomainLaw | None
+    domains: tuple[Domain, ...]
+    missing: str = ""
 
 
 class DcptFinding(Finding):
@@ -80,6 +116,8 @@ class DcptFinding(Finding):
     """Of the domain: k1 and k2 of the form across domains, by the smallest network at the largest share."""
     checks: tuple[Check, ...]
     costs: Costs
+    across: Across | None = None
+    """None where the study has one domain."""
 
     def base(self, size: float) -> Base:
         """That of the measured network whose size is nearest."""

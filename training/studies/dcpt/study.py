@@ -10,10 +10,9 @@ import numpy as np
 
 from training.models.shape import PRESETS, Shape
 from training.spec import RunSpec
-from training.studies.dcpt import questions
+from training.studies.dcpt import across, questions
 from training.studies.dcpt.card import DcptKnobs
-from training.studies.dcpt.domains import Probe
-from training.studies.dcpt.finding import Base, Check, Costs, DcptFinding, Observation
+from training.studies.dcpt.finding import SOURCES, Across, Base, Check, Costs, DcptFinding, Domain, Observation
 from training.studies.dcpt.law import Points, fit
 from training.studies.dcpt.quality import FEW, Fit, judged
 from training.study import Trace, failures
@@ -25,20 +24,28 @@ FINDING = DcptFinding
 
 
 def ask(knobs: DcptKnobs, base: RunSpec, history: tuple[Trace, ...]) -> list[RunSpec]:
-    """The runs of the grid that are missing; once it is whole, the one that checks it; then none."""
+    """The runs of the grids that are missing; once all are there, the one that checks the first; then none."""
     known = {trace.spec.digest() for trace in history}
-    grid = [mixture(knobs, base, size, ratio) for size in knobs.sizes for ratio in knobs.ratios]
-    if missing := [spec for spec in grid if spec.digest() not in known]:
+    grids = [
+        mixture(knobs, base, size, ratio, text)
+        for text in (base.data.domain, *knobs.domains)
+        for size in knobs.sizes
+        for ratio in knobs.ratios
+    ]
+    grids += [mixture(knobs, base, smallest(knobs), max(knobs.ratios), text) for text in knobs.probed]
+    if missing := [spec for spec in grids if spec.digest() not in known]:
         return missing
-    if not knobs.check or any(not on_grid(knobs, trace.spec) for trace in history):
+    own = of_first(knobs, history)
+    if not knobs.check or any(not on_grid(knobs, trace.spec) for trace in own):
         return []
-    ratio = best(knobs, history)
+    ratio = best(knobs, own)
     return [] if ratio is None or ratio in knobs.ratios else [mixture(knobs, base, largest(knobs), ratio)]
 
 
 def conclude(knobs: DcptKnobs, history: tuple[Trace, ...]) -> DcptFinding:
     """Fit both laws and judge them; says what is missing where there is too little to fit."""
-    seen = observed(knobs, history)
+    own = of_first(knobs, history)
+    seen, known = observed(knobs, own), bases(own)
     missing = too_little(seen)
     general, domain = (None, None) if missing else (judged(points(seen, "general")), judged(points(seen, "domain")))
     found = DcptFinding(
@@ -47,19 +54,20 @@ def conclude(knobs: DcptKnobs, history: tuple[Trace, ...]) -> DcptFinding:
         missing=missing,
         warnings=(),
         observations=seen,
-        bases=bases(history),
+        bases=known,
         general=general,
         domain=domain,
-        probe=probe(seen, bases(history)),
-        checks=checks(knobs, history, general, domain) if general and domain else (),
-        costs=costs(history),
+        probe=across.probe(seen, known),
+        checks=checks(knobs, own, general, domain) if general and domain else (),
+        costs=costs(history, own),
+        across=across_domains(knobs, history),
     )
     return found.model_copy(update={"warnings": warnings(knobs, found)})
 
 
 def label(spec: RunSpec) -> str:
     """What tells a run of the study from the others."""
-    return f"{spec.model.preset}, {share_of(spec):.4g} domain"
+    return f"{spec.model.preset}, {share_of(spec):.4g} {spec.data.domain}"
 
 
 def axes(spec: RunSpec) -> dict[str, str | float]:
@@ -70,12 +78,13 @@ def axes(spec: RunSpec) -> dict[str, str | float]:
         "parameters N": round(size_of(spec.model.preset) * 1e9),
         "tokens D": steps * spec.tokens_per_step,
         "points": spec.eval_points,
+        "domain": str(spec.data.domain),
         "domain share": share_of(spec),
     }
 
 
-def mixture(knobs: DcptKnobs, base: RunSpec, preset: str, ratio: float) -> RunSpec:
-    """The spec of one point of the grid: the base's, with its network, its share and the study's lengths."""
+def mixture(knobs: DcptKnobs, base: RunSpec, preset: str, ratio: float, text: str | None = None) -> RunSpec:
+    """One point of a grid: the base's spec with its network, its share, its domain and the study's lengths."""
     steps = knobs.base_steps + knobs.steps
     own: dict[str, Any] = {
         "model": {"preset": preset},
@@ -83,6 +92,7 @@ def mixture(knobs: DcptKnobs, base: RunSpec, preset: str, ratio: float) -> RunSp
         "eval_points": knobs.evaluations,
         "methods": [METHOD],
         "knobs": {METHOD: {"domain_share": ratio, "pretrain": knobs.base_steps / steps, "rate": knobs.rate}},
+        "data": base.data.model_dump(mode="json") | {"domain": text or base.data.domain},
     }
     return RunSpec.model_validate(base.model_dump(mode="json", exclude={"knobs"}) | own)
 
@@ -100,6 +110,15 @@ def size_of(preset: str) -> float:
 
 def largest(knobs: DcptKnobs) -> str:
     return max(knobs.sizes, key=size_of)
+
+
+def smallest(knobs: DcptKnobs) -> str:
+    return min(knobs.sizes, key=size_of)
+
+
+def of_first(knobs: DcptKnobs, history: tuple[Trace, ...]) -> tuple[Trace, ...]:
+    """The runs on the domain that the study's base names: the one that the laws and the questions are of."""
+    return tuple(trace for trace in history if trace.spec.data.domain not in (*knobs.domains, *knobs.probed))
 
 
 def on_grid(knobs: DcptKnobs, spec: RunSpec) -> bool:
@@ -198,25 +217,31 @@ def checks(knobs: DcptKnobs, history: tuple[Trace, ...], general: Fit, domain: F
     )
 
 
-def probe(seen: tuple[Observation, ...], known: tuple[Base, ...]) -> Probe | None:
-    """k1 and k2 by the smallest network's first evaluation at the largest share; None where it did not improve."""
-    rows = [one for one in seen if known and one.size == known[0].size]
-    if not rows:
+def across_domains(knobs: DcptKnobs, history: tuple[Trace, ...]) -> Across | None:
+    """The law across domains; None where the study has one."""
+    if not knobs.domains:
         return None
-    first = max(rows, key=lambda one: (one.domain_share, -one.tokens))
-    rate = (known[0].domain - first.domain) / first.tokens
-    return Probe(k1=known[0].domain, k2=rate) if rate > 0 else None
+    texts = dict.fromkeys(str(trace.spec.data.domain) for trace in (*of_first(knobs, history), *history))
+    domains = []
+    for text in texts:
+        own = tuple(trace for trace in history if trace.spec.data.domain == text)
+        seen = observed(knobs, own)
+        domains.append(Domain(text=text, observations=seen, probe=across.probe(seen, bases(own))))
+    return across.judged(tuple(domains), probed=frozenset(knobs.probed))
 
 
-def costs(history: tuple[Trace, ...]) -> Costs:
-    def spent(end: str) -> float:
-        return sum(flops for trace in history for name, flops in trace.costs.items() if name.endswith(end))
+def costs(history: tuple[Trace, ...], own: tuple[Trace, ...]) -> Costs:
+    """Of all runs; `own` are those on the first domain."""
+
+    def spent(end: str, among: tuple[Trace, ...] = history) -> float:
+        return sum(flops for trace in among for name, flops in trace.costs.items() if name.endswith(end))
 
     return Costs(
         mixtures=spent("continue/train"),
+        others=spent("continue/train") - spent("continue/train", own),
         bases=spent("/source"),
         evaluations=spent("/eval"),
-        probe=probe_cost(history),
+        probe=probe_cost(own),
         seconds=sum(trace.seconds for trace in history),
     )
 
@@ -256,6 +281,8 @@ def warnings(knobs: DcptKnobs, found: DcptFinding) -> tuple[str, ...]:
         told.append(
             "Two networks do not tell how fast the loss falls with size: predictions at other sizes are guesses."
         )
+    if found.across and found.across.law and (grids := 1 + len(knobs.domains)) <= SOURCES:
+        told.append(f"The law across domains is of {grids} domains; the paper takes {SOURCES} to predict another.")
     if knobs.rate == "decayed":
         told.append("The rate decayed within each run: its points are not the ends of shorter runs.")
     return tuple(told)

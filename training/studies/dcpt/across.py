@@ -1,0 +1,86 @@
+"""The law across domains at work: what a probe tells, and each domain predicted from its own by a law of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from training.studies.dcpt.domains import DomainLaw, Measured, Probe, fit, joined
+from training.studies.dcpt.finding import Across, Base, Domain, Observation
+from training.studies.dcpt.law import Law, Points
+from training.studies.dcpt.law import fit as fit_law
+from training.studies.dcpt.quality import FOLD_STARTS, r2
+
+Seen = tuple[Observation, ...]
+LEAST = 3
+"""Domains with a grid and a probe: one is left out, and a single one tells nothing of K."""
+STARTS = 12
+"""Random starts; more of them were seen to change no prediction."""
+
+
+def probe(seen: Seen, known: tuple[Base, ...]) -> Probe | None:
+    """k1 and k2 by the smallest network's first evaluation at the largest share; None where it did not improve."""
+    if not known or not (found := probing(seen)):
+        return None
+    rate = (known[0].domain - found[0].domain) / found[0].tokens
+    return Probe(k1=known[0].domain, k2=rate) if rate > 0 and found[0].size == known[0].size else None
+
+
+def probing(seen: Seen) -> Seen:
+    """The first evaluation of the smallest network at the largest share, of every seed."""
+    ranks = [(one.size, -one.domain_share, one.tokens) for one in seen]
+    return tuple(one for one, rank in zip(seen, ranks, strict=True) if rank == min(ranks))
+
+
+def judged(domains: tuple[Domain, ...], *, probed: frozenset[str]) -> Across:
+    """The law of all domains that have a grid, and every domain predicted without its own points.
+
+    A domain of `probed` has no grid: all others predict it.
+    """
+    known = {
+        one.text: Measured(one.probe, domain_points(one.observations))
+        for one in domains
+        if one.probe and one.text not in probed
+    }
+    if len(known) < LEAST:
+        missing = f"{len(known)} domains have a grid and a loss that fell at first; a law across domains needs {LEAST}"
+        return Across(law=None, domains=domains, missing=missing)
+    law = fit(known, starts=STARTS)
+    return Across(law=law, domains=tuple(_predicted(one, law, known) for one in domains))
+
+
+def domain_points(seen: Seen) -> Points:
+    """The domain losses as a fit takes them."""
+    columns = ("size", "tokens", "domain_share", "domain")
+    return Points(*(np.array([getattr(one, name) for one in seen], float) for name in columns))
+
+
+def _predicted(domain: Domain, law: DomainLaw, known: Mapping[str, Measured]) -> Domain:
+    """From its probe, by the law of the other domains; as it is where there is no probe."""
+    if domain.probe is None:
+        return domain
+    others = {text: found for text, found in known.items() if text != domain.text}
+    told = (fit(others, starts=STARTS) if domain.text in known else law).of(domain.probe)
+    blind = fit_law(joined([found.points for found in others.values()]), starts=FOLD_STARTS)
+    used = probing(domain.observations)
+    unseen = domain_points(tuple(one for one in domain.observations if one not in used))
+    return domain.model_copy(
+        update={
+            "coefficient": law.coefficient(domain.probe),
+            "predicted": told,
+            "points": len(unseen),
+            **_against(told, unseen),
+            **{f"blind_{name}": value for name, value in _against(blind, unseen).items()},
+        }
+    )
+
+
+def _against(law: Law, points: Points) -> dict[str, float]:
+    if not len(points):
+        return {}
+    predicted = law.loss(points.size, points.tokens, points.ratio)
+    return {
+        "r2": r2(predicted, points.loss),
+        "max_relative_error": float(np.abs(predicted / points.loss - 1).max()),
+    }
