@@ -202,8 +202,13 @@ class RunSpec(Strict):
         return self.tokens_per_step * self.flops_per_token()
 
     def flops_per_step_of(self, network: Any) -> float:
-        """Executed training FLOPs per optimiser step by closed form, averaged over the fits of this shape."""
+        """Executed training FLOPs per optimiser step by closed form, averaged over the fits of this shape.
+
+        LookupError where no stage of the arm's methods trains it: the budget in FLOPs cannot be turned into steps then.
+        """
         its = [stage for fitted, stage in stages(self) if fitted == network]
+        if not its:
+            raise LookupError(f"{' + '.join(self.methods)}: no stage of the card trains {network}; name it in `stages`")
         return (
             self.tokens_per_step
             * sum(stage.share * stage.flops_per_token for stage in its)

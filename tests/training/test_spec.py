@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from training import upgrades
+from training.models.shape import PRESETS
 from training.spec import Budget, RunSpec, problems
 
 
@@ -87,3 +88,10 @@ def test_a_budget_in_tokens_counts_whole_steps() -> None:
 
 def test_a_budget_in_flops_forecasts_itself() -> None:
     assert RunSpec(budget=Budget(flops=1e13)).train_flops() == pytest.approx(1e13, rel=0.01)
+
+
+def test_steps_of_a_network_that_no_stage_trains_are_not_made_up() -> None:
+    spec = RunSpec(methods=("est",), budget=Budget(flops=1e12))
+    assert spec.flops_per_step_of(spec.shape) > 0
+    with pytest.raises(LookupError, match="est: no stage of the card trains"):
+        spec.flops_per_step_of(PRESETS["gpt2-nano"])
