@@ -137,6 +137,8 @@ class StudyCard:
     """The spec that its runs share, as a person may change it."""
     decides: Mapping[str, str]
     """Fields of that spec that the study sets itself for every run, and the knob that each comes from; empty: none."""
+    trains: tuple[str, ...] = ()
+    """Methods that its runs are trained by."""
     varies: Mapping[str, str] = field(default_factory=dict)
     """Fields that are the base's in the first run and differ in some later one, and the knob that those come from."""
     refuses: Callable[[Any, Any], Mapping[str, str]] = lambda knobs, base: {}
@@ -172,6 +174,11 @@ def study(name: str) -> StudyCard:
 def studies() -> list[str]:
     """Names of all studies, sorted."""
     return sorted(_folders(training.studies))
+
+
+def studies_of(method: str) -> list[StudyCard]:
+    """Those whose runs are trained by this method."""
+    return [card for card in map(study, studies()) if method in card.trains]
 
 
 def load_study(name: str) -> ModuleType:

@@ -15,7 +15,7 @@ from training import catalog
 from training.catalog import Card
 from training.evidence import Evidence, setting
 from training.knobs import Knobs
-from webapp.experiments import replication, studies
+from webapp.experiments import replication
 from webapp.experiments.arms import partners
 from webapp.experiments.fields import flat, leaves, range_text
 from webapp.experiments.planning import queues
@@ -84,7 +84,7 @@ def method(request: HttpRequest, name: str) -> HttpResponse:
         "owns": [words for aspect, words in catalog.ASPECTS.items() if aspect in card.owns and name != "dense"],
         "partners": partners([name]),
         "knobs": knob_rows(card.knobs, (card.presets or {}).values()),
-        "studies": studies.using(name),
+        "studies": catalog.studies_of(name),
         "record": record,
         "measurements": [(each, setting(each.setting)) for each in record.measurements],
         "writable": writable(person(request)).order_by("name"),

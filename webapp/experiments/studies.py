@@ -6,7 +6,6 @@ What is wrong is named by the paths of a study's body: `knobs.steps`, `base.data
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from operator import attrgetter
 from typing import Any
 
@@ -82,14 +81,6 @@ def launch(
         )  # fmt: skip
     except LaunchRefused as refusal:
         raise LaunchRefused(_in_body(catalog.study(name), refusal.problems, arms)) from None
-
-
-@cache
-def using(method: str) -> list[StudyCard]:
-    """Studies whose runs are trained by this method, as they come."""
-    cards = [catalog.study(name) for name in catalog.studies()]
-    specs = [asked(card.name, card.knobs(), RunSpec.model_validate(dict(card.base)))[0].spec for card in cards]
-    return [card for card, spec in zip(cards, specs, strict=True) if method in spec.methods]
 
 
 def _place(card: StudyCard, path: str) -> str:

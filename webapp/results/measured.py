@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from training import catalog
-from training.catalog import Card
+from training.catalog import Card, StudyCard
 from training.evidence import Evidence, MeasuredArm, MeasuredSaving, evidence
 from webapp.results import notation
 from webapp.results.statistics import Estimate, Interval, paired_saving
 
 ESCAPED = r"\|"
 NOT_RUN = "not yet run here"
+BY_STUDY = "judged by a study"
+"""Of a method whose card asks for no reproduction, because a study is made of its runs."""
 NOT_RECORDED = "not recorded"
 HEADINGS = ("Method", "Claim of its paper", "Executed FLOPs saved at equal loss", "Executed FLOPs saved over the run",
             "Effective FLOPs saved over the run", "Bars passed", "Verdict", "Command")  # fmt: skip
@@ -45,7 +47,7 @@ class Row:
     def saving(self) -> str:
         """Of executed FLOPs, to reach the baseline's final loss."""
         if self.evidence is None:
-            return NOT_RUN
+            return self.absent
         found = estimate(self.evidence.saving)
         return f"{notation.saving(found)}, n = {found.n}"
 
@@ -63,17 +65,30 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        return self.evidence.words[0] if self.evidence else NOT_RUN
+        if self.evidence is None:
+            return f"{BY_STUDY}, {self.studies[0].title}: see benchmarks/README.md" if self.studies else NOT_RUN
+        return self.evidence.words[0]
+
+    @property
+    def absent(self) -> str:
+        """What stands where there is no evidence."""
+        return BY_STUDY if self.studies else NOT_RUN
+
+    @property
+    def studies(self) -> list[StudyCard]:
+        return [] if self.card.reproduction else catalog.studies_of(self.card.name)
 
     @property
     def command(self) -> str:
-        """What runs it; a dash where the card asks for no reproduction."""
+        """What runs it; a dash where neither the card nor a study does."""
+        if self.studies:
+            return f"python -m benchmarks.{self.studies[0].name} FOLDER"
         return f"python -m benchmarks.replicate {self.card.name}" if self.card.reproduction else notation.NONE
 
     @property
     def cells(self) -> tuple[str, ...]:
         """As `HEADINGS` says."""
-        command = f"`{self.command}`" if self.card.reproduction else self.command
+        command = self.command if self.command == notation.NONE else f"`{self.command}`"
         return (self.card.title, self.claim, self.saving, self.executed, self.effective, self.bars, self.verdict,
                 command)  # fmt: skip
 

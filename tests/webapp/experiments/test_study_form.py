@@ -10,6 +10,7 @@ from django.test import Client
 from tests.webapp.experiments.filling import values_of
 from tests.webapp.people import member
 from training import catalog
+from training.spec import RunSpec
 from webapp.experiments import studies
 from webapp.experiments.models import Experiment
 from webapp.runs.models import Run, Worker
@@ -243,3 +244,10 @@ def test_a_member_does_not_launch_in_a_project_of_others() -> None:
 def test_nobody_sees_studies_before_signing_in() -> None:
     for address in ("/studies/", "/studies/dcpt/", NEW, f"{NEW}plan/"):
         assert Client().get(address).status_code == 302
+
+
+@pytest.mark.parametrize("name", catalog.studies())
+def test_a_study_says_which_methods_train_its_runs(name: str) -> None:
+    card = catalog.study(name)
+    arms = studies.asked(name, card.knobs(), RunSpec.model_validate(dict(card.base)))
+    assert {method for arm in arms for method in arm.spec.methods} == set(card.trains)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from html import escape
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.webapp.people import member
 from training import catalog
 from training.evidence import Evidence, evidence
 from webapp.results import measured
-from webapp.results.measured import NOT_RECORDED, NOT_RUN, Row
+from webapp.results.measured import BY_STUDY, NOT_RECORDED, NOT_RUN, Row
 
 CLAIMED = [row.card.name for row in measured.rows()]
 EST = catalog.card("est")
@@ -56,10 +57,18 @@ def test_the_page_of_a_method_shows_what_the_table_says(name: str) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", [name for name in CLAIMED if not evidence(name)])
-def test_a_method_without_evidence_is_not_yet_run_and_its_page_says_so(name: str) -> None:
-    row = measured.row(catalog.card(name))
-    assert (row.saving, row.verdict) == (NOT_RUN, NOT_RUN)
-    assert "not yet" in member().get(f"/methods/{name}/").content.decode().lower()
+def test_a_method_without_evidence_says_that_its_study_judges_it(name: str) -> None:
+    row, page = measured.row(catalog.card(name)), member().get(f"/methods/{name}/").content.decode()
+    (study,) = catalog.studies_of(name)
+    assert row.saving == BY_STUDY
+    assert study.title in row.verdict
+    assert importlib.util.find_spec(row.command.split()[2])
+    assert f'Judged by a study, not by a reproduction of its own: <a href="/studies/{study.name}/">' in page
+
+
+def test_a_method_that_nothing_has_judged_is_not_yet_run() -> None:
+    row = Row(EST, None)
+    assert (row.saving, row.verdict, row.command) == (NOT_RUN, NOT_RUN, "python -m benchmarks.replicate est")
 
 
 def test_executed_and_effective_savings_stand_apart() -> None:

@@ -179,6 +179,7 @@ CARD = StudyCard(
         "optim": {"learning_rate": 2e-3, "warmup": 0.05},
     },
     decides={"model": "sizes", "budget": "steps", "eval_points": "evaluations", "methods": "", "knobs": "ratios"},
+    trains=("continual",),
     varies={"data.domain": "domains"},
     refuses=refuses,
 )
