@@ -74,6 +74,14 @@ def test_every_domain_gets_the_grid_and_a_probed_one_a_single_run() -> None:
     assert len({tuple(study.axes(spec).values()) for spec in specs}) == len(specs)
 
 
+def test_a_long_name_fits_a_label() -> None:
+    name = "hf:" + "a-very-long-owner" * 5 + "/" + "and-an-even-longer-corpus" * 4
+    label = study.label(study.mixture(KNOBS, BASE, "gpt2-medium", 0.333, name))
+    assert label.startswith("gpt2-medium, 0.333 hf:a-very-long-owner")
+    assert label.endswith("longer-corpus")
+    assert len(label) <= 100
+
+
 def test_a_study_of_one_domain_asks_for_what_it_always_asked_for() -> None:
     assert {spec.data.domain for spec in study.ask(DcptKnobs(), BASE, ())} == {"python-stdlib"}
 

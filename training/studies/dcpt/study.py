@@ -20,6 +20,8 @@ from training.study import Trace, failures
 METHOD = "continual"
 LEAST, SIZES, SHARES = 20, 2, 3
 """Points, networks and shares that a fit needs."""
+NAME = 60
+"""Letters of a text's name in a run's label, which holds 100."""
 FINDING = DcptFinding
 
 
@@ -67,7 +69,9 @@ def conclude(knobs: DcptKnobs, history: tuple[Trace, ...]) -> DcptFinding:
 
 def label(spec: RunSpec) -> str:
     """What tells a run of the study from the others."""
-    return f"{spec.model.preset}, {share_of(spec):.4g} {spec.data.domain}"
+    text = str(spec.data.domain)
+    short = text if len(text) <= NAME else f"{text[: NAME // 2]}…{text[1 - NAME // 2 :]}"
+    return f"{spec.model.preset}, {share_of(spec):.4g} {short}"
 
 
 def axes(spec: RunSpec) -> dict[str, str | float]:
