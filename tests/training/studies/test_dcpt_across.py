@@ -167,6 +167,14 @@ def test_a_law_across_domains_needs_three_with_a_grid_whose_loss_fell(history: t
     assert across.LEAST == 3
 
 
+def test_a_probed_domain_beyond_all_others_is_told(found: DcptFinding) -> None:
+    (told,) = (line for line in found.warnings if "extrapolated" in line)
+    assert told.startswith("text:maths is extrapolated: its K of ")
+    assert found.across
+    inside = across.beyond(found.across, probed=frozenset({"python-stdlib"}))
+    assert inside == []
+
+
 def test_few_domains_are_told(found: DcptFinding) -> None:
     assert "The law across domains is of 4 domains; the paper takes 4 to predict another." in found.warnings
 

@@ -50,6 +50,18 @@ def judged(domains: tuple[Domain, ...], *, probed: frozenset[str]) -> Across:
     return Across(law=law, domains=tuple(_predicted(one, law, known) for one in domains))
 
 
+def beyond(found: Across, *, probed: frozenset[str]) -> list[str]:
+    """Which of the probed domains are extrapolated: their K lies outside of what the law was fitted on."""
+    known = {one.text: one.coefficient for one in found.domains if one.coefficient is not None}
+    grids = [value for text, value in known.items() if text not in probed]
+    return [
+        f"{text} is extrapolated: its K of {value:.3g} lies outside those of the grids, "
+        f"{min(grids):.3g} to {max(grids):.3g}."
+        for text, value in known.items()
+        if text in probed and not min(grids) <= value <= max(grids)
+    ]
+
+
 def domain_points(seen: Seen) -> Points:
     """The domain losses as a fit takes them."""
     columns = ("size", "tokens", "domain_share", "domain")

@@ -287,6 +287,7 @@ def warnings(knobs: DcptKnobs, found: DcptFinding) -> tuple[str, ...]:
         )
     if found.across and found.across.law and (grids := 1 + len(knobs.domains)) <= SOURCES:
         told.append(f"The law across domains is of {grids} domains; the paper takes {SOURCES} to predict another.")
+    told += across.beyond(found.across, probed=frozenset(knobs.probed)) if found.across else []
     if knobs.rate == "decayed":
         told.append("The rate decayed within each run: its points are not the ends of shorter runs.")
     return tuple(told)
