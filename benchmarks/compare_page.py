@@ -154,11 +154,16 @@ def browser() -> Iterator[Any]:
 
 @contextmanager
 def visit(chromium: Any, address: str, session: str) -> Iterator[Any]:
-    """A page of somebody who has never been here: nothing is in the cache."""
+    """A page of somebody who has never been here: nothing is in the cache.
+
+    It waits for the browser's own window, which is a program of its own that starts beside the page otherwise.
+    """
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     context.add_cookies([{"name": "sessionid", "value": session, "url": address}])
     context.add_init_script(WATCH)
-    yield context.new_page()
+    page = context.new_page()
+    page.wait_for_timeout(1000)
+    yield page
     context.close()
 
 

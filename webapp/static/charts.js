@@ -24,6 +24,20 @@ const OPTIONS = { displayModeBar: false, responsive: true, showTips: false };
 const scheme = matchMedia("(prefers-color-scheme: dark)");
 const quiet = matchMedia("(prefers-reduced-motion: reduce)");
 
+/** Resolves once what has changed so far is on the screen. */
+const painted = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+
+/** Take in plotly.js, which the page has prefetched: compiled beside the first layout, it makes that frame half as long again. */
+async function library() {
+  await painted();
+  const script = Object.assign(document.createElement("script"), { src: document.getElementById("plotly.js").href });
+  return new Promise((resolve, reject) => {
+    Object.assign(script, { onload: resolve, onerror: () => reject(new Error(`${script.src} does not load`)) });
+    document.head.append(script);
+  });
+}
+if (!globalThis.Plotly) await library(); // an exported report has it inside
+
 const colours = new Map(); // of tokens in the present theme: to resolve one takes a style pass over the page
 
 /** The colour a token has now, resolved by the browser: light or dark. */
@@ -124,8 +138,6 @@ function steady(element, layout) {
   return { ...layout, ...Object.fromEntries(held.map((axis) => [axis, { ...layout[axis], range: [...element.layout[axis].range] }])) };
 }
 
-/** Resolves once what has changed so far is on the screen. */
-const painted = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
 let drawing = Promise.resolve();
 
 /** Draw every chart whose place or figure is below `root`, one after the other, so that the page answers in between. */
