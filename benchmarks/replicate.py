@@ -2,8 +2,8 @@
 
 `docs/measured.md` is written from all evidence after each.
 
-    python -m benchmarks.replicate est              # about 15 minutes on two idle cores
-    python -m benchmarks.replicate --all --small    # every card whose reproduction is small
+    python -m benchmarks.replicate est              # a quarter of an hour on two cores
+    python -m benchmarks.replicate --all --small    # every card whose reproduction is small: 69 minutes
     python -m benchmarks.replicate --table          # run nothing, write docs/measured.md anew
 
 It shares its state with the demo, in `var/`. An experiment that is there already goes on or is read again; `--again`
