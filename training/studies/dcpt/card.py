@@ -97,11 +97,11 @@ class DcptKnobs(Knobs):
     check: bool = Field(True, title="Check", description="train the predicted best share on the largest network too")
     domains: tuple[str, ...] = Field(
         (), max_length=5, title="Further domains",
-        description="texts with a grid each, for the law across domains: none, or two at least; vocabulary 257",
+        description="text:<name> or hf:<owner/name>, a grid each: none, or two at least; with a vocabulary of 257",
     )  # fmt: skip
     probed: tuple[str, ...] = Field(
         (), max_length=5, title="Probed domains",
-        description="texts that the law across domains predicts from one run of the smallest network",
+        description="texts that a law across all domains predicts from one run of the smallest network",
     )  # fmt: skip
 
     @field_validator("domains", "probed")
