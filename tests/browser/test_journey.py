@@ -44,7 +44,7 @@ def _define(page: Page) -> None:
     page.get_by_role("button", name="Add", exact=True).click()
     page.get_by_label("Label", exact=True).fill("EST")
     page.get_by_label("Fill in from a preset").select_option("est-gpt2")
-    page.locator("[id='id_arms.0.knobs.est.stage2'][value^='0.33']").wait_for()
+    page.locator("[id$='.knobs.est.stage2'][value^='0.33']").wait_for()
     for task in ("cloze", "choice", "probe"):
         page.get_by_label(task, exact=True).uncheck()
     page.locator("#plan").get_by_text("9 (3 × 3 seeds)").wait_for()
