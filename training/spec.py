@@ -23,7 +23,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from training import catalog
 from training.composition import disagreements, stages
-from training.data.names import DOMAIN
+from training.data.names import DOMAIN, DOMAIN_SOURCES
 from training.knobs import Knobs, Strict
 from training.models.shape import Savings, savings
 
@@ -53,7 +53,7 @@ class DataSpec(Strict):
         if domain is None:
             return domain
         if not re.fullmatch(DOMAIN, domain):
-            raise ValueError(f"{domain!r} names no text; use sotu, python-stdlib, wikitext-2, text:<name> or hf:<id>")
+            raise ValueError(f"{domain!r} names no text; {DOMAIN_SOURCES}")
         if domain == info.data.get("source"):
             raise ValueError("the same text twice; a mixture is of two")
         return domain

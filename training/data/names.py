@@ -6,6 +6,7 @@ TEXT = r"^(sotu|python-stdlib|wikitext-2|text:[A-Za-z0-9][\w.-]{0,99}|hf:[\w.-]+
 """Sources of text: shipped, fetched, in the data folder, of the hub, uploaded."""
 DOMAIN = r"^(sotu|python-stdlib|wikitext-2|text:[A-Za-z0-9][\w.-]{0,99}|hf:[\w.-]+/[\w.-]+)$"
 """Second texts of a mixture: all of these but the uploaded ones, of which a run is handed one."""
+DOMAIN_SOURCES = "use sotu, python-stdlib, wikitext-2, text:<name> or hf:<id>"
 TEXT_SOURCES = (
     "use sotu, python-stdlib, wikitext-2, text:<name in the data folder>, dataset:<uploaded> or hf:<owner/name>"
 )

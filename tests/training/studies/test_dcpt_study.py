@@ -16,7 +16,7 @@ from training.records import Purpose
 from training.spec import RunSpec
 from training.studies.dcpt import study
 from training.studies.dcpt.card import DcptKnobs
-from training.studies.dcpt.finding import Costs, Observation
+from training.studies.dcpt.finding import Costs, Observation, points
 from training.studies.dcpt.law import Law
 from training.study import Trace
 
@@ -127,7 +127,7 @@ def test_the_bill_of_more_domains_is_grids_or_four_grids_and_probes() -> None:
 
 def test_both_losses_of_a_run_take_shares_that_add_up_to_one(done: tuple[Trace, ...]) -> None:
     seen = study.observed(KNOBS, done)
-    general, domain = study.points(seen, "general"), study.points(seen, "domain")
+    general, domain = points(seen, "general"), points(seen, "domain")
     assert general.ratio == pytest.approx(1 - domain.ratio, abs=0)
     assert (general.size == domain.size).all()
 

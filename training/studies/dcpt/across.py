@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from training.studies.dcpt.domains import DomainLaw, Measured, Probe, fit, joined
-from training.studies.dcpt.finding import Across, Base, Domain, Observation
+from training.studies.dcpt.finding import Across, Base, Domain, Observation, points
 from training.studies.dcpt.law import Law, Points
 from training.studies.dcpt.law import fit as fit_law
 from training.studies.dcpt.quality import FOLD_STARTS, r2
@@ -39,7 +39,7 @@ def judged(domains: tuple[Domain, ...], *, probed: frozenset[str]) -> Across:
     A domain of `probed` has no grid: all others predict it.
     """
     known = {
-        one.text: Measured(one.probe, domain_points(one.observations))
+        one.text: Measured(one.probe, points(one.observations, "domain"))
         for one in domains
         if one.probe and one.text not in probed
     }
@@ -62,12 +62,6 @@ def beyond(found: Across, *, probed: frozenset[str]) -> list[str]:
     ]
 
 
-def domain_points(seen: Seen) -> Points:
-    """The domain losses as a fit takes them."""
-    columns = ("size", "tokens", "domain_share", "domain")
-    return Points(*(np.array([getattr(one, name) for one in seen], float) for name in columns))
-
-
 def _predicted(domain: Domain, law: DomainLaw, known: Mapping[str, Measured]) -> Domain:
     """From its probe, by the law of the other domains; as it is where there is no probe."""
     if domain.probe is None:
@@ -76,7 +70,7 @@ def _predicted(domain: Domain, law: DomainLaw, known: Mapping[str, Measured]) ->
     told = (fit(others, starts=STARTS) if domain.text in known else law).of(domain.probe)
     blind = fit_law(joined([found.points for found in others.values()]), starts=FOLD_STARTS)
     used = probing(domain.observations)
-    unseen = domain_points(tuple(one for one in domain.observations if one not in used))
+    unseen = points(tuple(one for one in domain.observations if one not in used), "domain")
     return domain.model_copy(
         update={
             "coefficient": law.coefficient(domain.probe),
@@ -88,11 +82,11 @@ def _predicted(domain: Domain, law: DomainLaw, known: Mapping[str, Measured]) ->
     )
 
 
-def _against(law: Law, points: Points) -> dict[str, float]:
-    if not len(points):
+def _against(law: Law, unseen: Points) -> dict[str, float]:
+    if not len(unseen):
         return {}
-    predicted = law.loss(points.size, points.tokens, points.ratio)
+    predicted = law.loss(unseen.size, unseen.tokens, unseen.ratio)
     return {
-        "r2": r2(predicted, points.loss),
-        "max_relative_error": float(np.abs(predicted / points.loss - 1).max()),
+        "r2": r2(predicted, unseen.loss),
+        "max_relative_error": float(np.abs(predicted / unseen.loss - 1).max()),
     }

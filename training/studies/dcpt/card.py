@@ -58,7 +58,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from training.catalog import StudyCard
-from training.data.names import DOMAIN
+from training.data.names import DOMAIN, DOMAIN_SOURCES
 from training.knobs import Knobs
 from training.models.shape import PRESETS
 from training.spec import RunSpec
@@ -109,7 +109,7 @@ class DcptKnobs(Knobs):
     def _texts(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
         for text in texts:
             if not re.fullmatch(DOMAIN, text):
-                raise ValueError(f"{text!r} names no text; use sotu, python-stdlib, wikitext-2, text:<name> or hf:<id>")
+                raise ValueError(f"{text!r} names no text; {DOMAIN_SOURCES}")
         if len(set(texts)) != len(texts):
             raise ValueError("a text is named twice")
         return texts

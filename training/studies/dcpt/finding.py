@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from training.knobs import Strict
 from training.studies.dcpt import questions
 from training.studies.dcpt.domains import DomainLaw, Probe
-from training.studies.dcpt.law import Law
+from training.studies.dcpt.law import Law, Points
 from training.studies.dcpt.quality import Fit
 from training.study import Finding
 
@@ -26,6 +28,12 @@ class Observation(Strict):
     @property
     def general_share(self) -> float:
         return 1 - self.domain_share
+
+
+def points(seen: tuple[Observation, ...], corpus: str) -> Points:
+    """As a fit takes them: the share is that of the corpus whose loss it is."""
+    columns = ("size", "tokens", f"{corpus}_share", corpus)
+    return Points(*(np.array([getattr(one, name) for one in seen], float) for name in columns))
 
 
 class Base(Strict):

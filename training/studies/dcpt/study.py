@@ -6,14 +6,12 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-
 from training.models.shape import PRESETS, Shape
 from training.spec import RunSpec
 from training.studies.dcpt import across, questions
 from training.studies.dcpt.card import DcptKnobs
-from training.studies.dcpt.finding import SOURCES, Across, Base, Check, Costs, DcptFinding, Domain, Observation
-from training.studies.dcpt.law import Points, fit
+from training.studies.dcpt.finding import SOURCES, Across, Base, Check, Costs, DcptFinding, Domain, Observation, points
+from training.studies.dcpt.law import fit
 from training.studies.dcpt.quality import FEW, Fit, judged
 from training.study import Trace, failures
 
@@ -150,12 +148,6 @@ def evaluations(trace: Trace) -> list[Observation]:
         for step, value in trace.curves.get("continue/val/general", ())
         if step > 0 and step in domain
     ]
-
-
-def points(seen: tuple[Observation, ...], corpus: str) -> Points:
-    """As a fit takes them: the share is that of the corpus whose loss it is."""
-    columns = ("size", "tokens", f"{corpus}_share", corpus)
-    return Points(*(np.array([getattr(one, name) for one in seen], float) for name in columns))
 
 
 def too_little(seen: tuple[Observation, ...]) -> str:
