@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.visitor import Visitor
 
@@ -25,6 +28,36 @@ def test_arms_come_and_go_without_losing_what_was_typed(visitor: Visitor) -> Non
     expect(page.locator(".arm")).to_have_count(1)
     expect(page.locator("#plan")).to_contain_text("9 (3 × 3 seeds)")
     assert (page.get_by_label("Label").input_value(), visitor.complaints) == ("EST without 1/p", [])
+
+
+def _other_arms(page: Page) -> None:
+    page.get_by_label("Add an arm").select_option("dense")
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_role("button", name="Remove Evolving Subnetwork Training", exact=True).click()
+
+
+def _other_task(page: Page) -> None:
+    """EST has no images; a dense arm is put in its place."""
+    page.get_by_label("Task", exact=True).select_option("image_classification")
+    page.get_by_label("Resolution").wait_for()
+
+
+@pytest.mark.parametrize("change", [_other_arms, _other_task])
+def test_an_answer_about_fields_that_are_gone_is_not_shown(visitor: Visitor, change: Callable[[Page], None]) -> None:
+    visitor.sign_in()
+    page = visitor.page
+    page.goto("/experiments/new/?method=est")
+    late: list[Route] = []
+    page.route("**/experiments/new/plan/", lambda route: late.append(route), times=1)
+    with page.expect_request("**/experiments/new/plan/"):
+        page.get_by_label("Active heads").fill("7")
+    change(page)
+    expect(page.locator(".arm")).to_have_count(1)
+    page.get_by_label("Seeds").fill("2")
+    with page.expect_response("**/experiments/new/plan/"):
+        late[0].continue_()
+    expect(page.locator("#plan")).to_contain_text("2 (1 × 2 seeds)")
+    assert visitor.complaints == []
 
 
 def test_what_is_wrong_is_said_at_its_field_while_one_types(visitor: Visitor) -> None:
