@@ -48,7 +48,11 @@ def test_an_answer_about_fields_that_are_gone_is_not_shown(visitor: Visitor, cha
     page = visitor.page
     page.goto("/experiments/new/?method=est")
     late: list[Route] = []
-    page.route("**/experiments/new/plan/", lambda route: late.append(route), times=1)
+
+    def hold(route: Route) -> None:
+        late.append(route)
+
+    page.route("**/experiments/new/plan/", hold, times=1)
     with page.expect_request("**/experiments/new/plan/"):
         page.get_by_label("Active heads").fill("7")
     change(page)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from training.studies.dcpt.domains import DomainLaw
 from training.studies.dcpt.finding import Across, Domain, Observation
-from webapp.results.figures import Figure, plain
+from webapp.results.figures import Figure
 from webapp.results.panels import Panel
+from webapp.results.study_lines import SHARES, Line, against_share
 from webapp.results.tables import Cell, Table
 
-SHARES = np.linspace(0, 1, 101)
 NOTE = (
     "R2 and errors are of all points of a domain but those of its probe; without K, a law of the same other domains is "
     "told nothing of this one."
@@ -43,25 +39,15 @@ def drawn(domain: Domain, at: float) -> list[Observation]:
 
 def chart(across: Across, at: float) -> Figure:
     """The loss of every domain against its share of the mixture."""
-    traces: list[dict[str, Any]] = []
-    for place, domain in enumerate(across.domains):
+    lines = []
+    for domain in across.domains:
         seen = drawn(domain, at)
-        points = {"x": [one.domain_share for one in seen], "y": [one.domain for one in seen]}
-        look = {"meta": {"arm": place, "role": "point"}, "showlegend": domain.predicted is None}
-        traces.append({**points, **look, "name": f"{domain.text}, measured"})
-        if domain.predicted and seen:
-            line = {"x": plain(SHARES), "y": plain(domain.predicted.loss(seen[0].size, at, SHARES))}
-            traces.append({**line, "name": domain.text, "meta": {"arm": place, "role": "mean"}})
-    layout = {
-        "xaxis": {"title": {"text": "share of the domain in the mixture"}, "range": [-0.03, 1.03]},
-        "yaxis": {"title": {"text": "loss on the domain, nats per byte"}},
-        "hovermode": "closest",
-        "margin": {"t": 22 + 18 * (len(across.domains) - 1)},  # names are long: in a narrow window each has a line
-    }
+        law = domain.predicted.loss(seen[0].size, at, SHARES) if domain.predicted and seen else None
+        lines.append(Line(domain.text, [one.domain_share for one in seen], [one.domain for one in seen], law))
     said = (
         f"Loss on each domain against its share, after {at * 1e9:,.0f} tokens: measured, and predicted from its probe."
     )
-    return Figure({"data": traces, "layout": layout}, said)
+    return against_share(lines, loss="loss on the domain, nats per byte", said=said, rows=len(lines))
 
 
 def drawn_table(across: Across, at: float) -> Table:

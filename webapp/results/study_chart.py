@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
-import numpy as np
+from typing import Literal
 
 from training.studies.dcpt.finding import SOURCES, DcptFinding
 from webapp.results import notation, study_across
-from webapp.results.figures import Figure, plain
 from webapp.results.panels import Panel
+from webapp.results.study_lines import SHARES, Line, against_share
 from webapp.results.tables import Cell, Table
 
 Corpus = Literal["domain", "general"]
-SHARES = np.linspace(0, 1, 101)
 TARGETS = (1, 2, 5)
 """Numbers of target domains whose cost is told."""
 
@@ -41,26 +38,17 @@ def levels(found: DcptFinding) -> list[float]:
 def surface(found: DcptFinding, corpus: Corpus, at: float) -> Panel:
     """Loss on one text against the domain's share, after so many tokens: measured points and the fitted line."""
     fit = found.domain if corpus == "domain" else found.general
-    traces: list[dict[str, Any]] = []
-    for place, base in enumerate(found.bases):
+    shares = SHARES if corpus == "domain" else 1 - SHARES
+    lines = []
+    for base in found.bases:
         seen = [one for one in found.observations if one.size == base.size and one.tokens == at]
-        points = {"x": [one.domain_share for one in seen], "y": [getattr(one, corpus) for one in seen]}
-        look = {"meta": {"arm": place, "role": "point"}, "showlegend": fit is None}
-        traces.append({**points, **look, "name": f"{base.preset}, measured"})
-        if fit:
-            shares = SHARES if corpus == "domain" else 1 - SHARES
-            line = {"x": plain(SHARES), "y": plain(fit.law.loss(base.size, at, shares))}
-            traces.append({**line, "name": base.preset, "meta": {"arm": place, "role": "mean"}})
-    layout = {
-        "xaxis": {"title": {"text": "share of the domain in the mixture"}, "range": [-0.03, 1.03]},
-        "yaxis": {"title": {"text": f"loss on the {corpus} text, nats per token"}},
-        "hovermode": "closest",
-        "margin": {"t": 22 + 18 * ((len(found.bases) - 1) // 2)},  # for the legend of a narrow window
-    }
+        law = fit.law.loss(base.size, at, shares) if fit else None
+        lines.append(Line(base.preset, [one.domain_share for one in seen], [getattr(one, corpus) for one in seen], law))
     said = f"Loss on the {corpus} text against the share of the domain, after {at * 1e9:,.0f} tokens."
-    title = f"Loss on the {corpus} text"
-    figure, note = Figure({"data": traces, "layout": layout}, said), "Points: measured. Lines: the fitted law."
-    return Panel(corpus, title, level_table(found, corpus, at), figure, note)
+    rows = (len(lines) + 1) // 2  # names of networks are short: two share a row
+    figure = against_share(lines, loss=f"loss on the {corpus} text, nats per token", said=said, rows=rows)
+    note = "Points: measured. Lines: the fitted law."
+    return Panel(corpus, f"Loss on the {corpus} text", level_table(found, corpus, at), figure, note)
 
 
 def level_table(found: DcptFinding, corpus: Corpus, at: float) -> Table:
