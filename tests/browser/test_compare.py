@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.browser.visitor import Visitor
+from tests.browser.visitor import DRAWN, Visitor
 
 COUNT = """
 window.drawn = [];
@@ -113,6 +113,29 @@ def test_a_chart_that_goes_while_it_is_drawn_does_no_harm(visitor: Visitor) -> N
     visitor.page.add_init_script(GOES)
     visitor.page.goto(f"{path}?tab=savings")
     visitor.wait_until("document.querySelectorAll('#chart-forest .xtick').length > 0 && window.gone")
+    assert visitor.complaints == []
+
+
+def _heard_of_resizing(visitor: Visitor) -> int:
+    """How many listeners the window has for its size."""
+    devtools = visitor.context.new_cdp_session(visitor.page)
+    window = devtools.send("Runtime.evaluate", {"expression": "window"})["result"]["objectId"]
+    heard = devtools.send("DOMDebugger.getEventListeners", {"objectId": window})["listeners"]
+    return sum(listener["type"] == "resize" for listener in heard)
+
+
+def test_a_view_that_goes_leaves_nothing_behind_and_can_be_gone_back_to(visitor: Visitor) -> None:
+    path = _compared()
+    visitor.sign_in()
+    visitor.look(path, scheme="light", width=1280)
+    with_one_chart = _heard_of_resizing(visitor)
+    for view in ("frontier", "savings", "ledger", "curves"):
+        visitor.page.click(f"#tab-{view}")
+        visitor.wait_until(f"document.querySelector('#chart-{view} .main-svg') && {DRAWN}")
+    assert _heard_of_resizing(visitor) == with_one_chart
+    visitor.page.go_back()
+    visitor.wait_until(f"document.querySelector('#chart-ledger .main-svg') && {DRAWN}")
+    assert visitor.page.evaluate("sessionStorage.getItem('htmx-history-cache')") is None
     assert visitor.complaints == []
 
 

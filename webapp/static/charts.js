@@ -174,6 +174,7 @@ async function inSteps(element, drawn) {
   } finally {
     Object.setPrototypeOf(element, own);
     element.ariaBusy = null;
+    if (!element.isConnected) Plotly.purge(element); // the page has gone on meanwhile
   }
 }
 
@@ -203,4 +204,9 @@ scheme.addEventListener("change", () => {
   for (const element of document.querySelectorAll(".chart")) if (element.figure) draw(element, element.figure);
 });
 document.addEventListener("htmx:afterSwap", (event) => drawAll(event.target));
+// htmx takes leave of every element by itself. A chart and the rows of a table are thousands that it never knew: they go at once.
+document.addEventListener("htmx:beforeCleanupElement", ({ target }) => {
+  if (target.localName === "tbody") target.replaceChildren();
+  else if (target.figure && !target.ariaBusy) Plotly.purge(target); // and what it listens to in the window with it
+});
 drawAll();
