@@ -77,8 +77,8 @@ def unmatched() -> Comparison:
 def test_an_unmatched_comparison_gives_reasons_and_no_saving_in_words() -> None:
     assert said(unmatched()) == (
         "No claim for EST: the comparison is unmatched. The batch size is not the same in both arms. There is no dense "
-        "baseline at equal steps and at equal FLOPs in this experiment: whether a dense run as cheap as this, fully "
-        "decayed, ends as low is not measured."
+        "baseline at equal steps and at equal FLOPs to within 2% in this experiment: whether a dense run as cheap as "
+        "this, fully decayed, ends as low is not measured."
     )
 
 
