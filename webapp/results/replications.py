@@ -12,7 +12,7 @@ from training import catalog
 from training.catalog import Card
 from training.evidence import Evidence, evidence
 from training.spec import RunSpec
-from webapp.results import notation
+from webapp.results import measured, notation
 from webapp.results.measured import Row
 from webapp.results.savings import Finding
 from webapp.results.settled import Settled, settled
@@ -21,6 +21,7 @@ from webapp.results.verdict import Verdict
 
 class Replication(StrEnum):
     NOT_MEASURED = "not yet measured"
+    BY_STUDY = measured.BY_STUDY
     ONCE = "measured once"
     REPLICATED = "replicated"
     DISPUTED = "disputed"
@@ -62,7 +63,7 @@ class Record:
     def state(self) -> Replication:
         match len(self.verdicts), len(set(self.verdicts)):
             case 0, _:
-                return Replication.NOT_MEASURED
+                return Replication.BY_STUDY if self.measured.studies else Replication.NOT_MEASURED
             case 1, _:
                 return Replication.ONCE
             case _, 1:
@@ -88,6 +89,8 @@ class Record:
         match self.state:
             case Replication.NOT_MEASURED:
                 return "Nobody has measured it here with its default or preset knobs against a matched baseline."
+            case Replication.BY_STUDY:
+                return "Its runs answer a study's question; as a method by itself nothing is said of it."
             case Replication.ONCE:
                 return "Measured once: no other experiment here has repeated it."
             case Replication.REPLICATED:

@@ -58,6 +58,8 @@ def test_the_page_shows_the_verdict_the_runs_the_command_and_every_bar(name: str
     assert found is not None
     assert found.words[0] in page
     assert all(run.code in page and run.weights[:12] in page for arm in found.arms for run in arm.runs)
+    assert "e-17" not in page
+    assert "e-09" not in page
     assert found.command in page
     assert found.revision in page
     assert page.count("not passed</span>") == len(found.bars) - len(found.passed)

@@ -53,6 +53,12 @@ def test_nothing_finished_is_not_yet_measured(ada: User) -> None:
     assert without_evidence(ada).state is Replication.NOT_MEASURED
 
 
+def test_a_method_of_a_study_is_judged_by_it_until_somebody_measures_it_alone(ada: User) -> None:
+    judged = record(catalog.card("continual"), settled(ada))
+    assert judged.state is Replication.BY_STUDY
+    assert judged.verdict == ""
+
+
 def test_two_experiments_of_one_verdict_replicate_each_other(ada: User) -> None:
     measure(ada)
     measure(ada)

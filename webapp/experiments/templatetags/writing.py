@@ -12,6 +12,10 @@ from django.utils.safestring import SafeString, mark_safe
 from webapp.results import notation
 
 register = template.Library()
+ROUNDING = 1e-12
+"""Below this a mean of losses or shares is what floating point leaves of 0."""
+ABOVE_ZERO = 1e-9
+"""The `at_least` of a bar that asks for more than 0."""
 
 
 @register.filter
@@ -28,8 +32,16 @@ def duration(seconds: float | None) -> str:
 
 @register.filter
 def significant(value: float | None) -> str:
-    """Four significant digits; a dash for nothing."""
-    return notation.NONE if value is None else f"{value:,.4g}" if abs(value) < 1e5 else f"{value:.3e}"
+    """Four significant digits; a dash for nothing, 0 for what rounding leaves of one."""
+    if value is None:
+        return notation.NONE
+    return "0" if abs(value) < ROUNDING else f"{value:,.4g}" if abs(value) < 1e5 else f"{value:.3e}"
+
+
+@register.filter
+def at_least(limit: float) -> str:
+    """`≥ 0.3`; a limit just above 0 says that the value must be above it."""
+    return "> 0" if 0 < limit <= ABOVE_ZERO else f"≥ {significant(limit)}"
 
 
 @register.filter
