@@ -36,7 +36,7 @@ HERE = Path(__file__).resolve().parents[1]
 WATCH = """
 window.seen = [];
 setInterval(() => {
-  const chart = document.querySelector(".chart[data-match]");
+  const chart = document.querySelector("#losses");
   const last = chart?.data?.[0]?.x?.at(-1);
   if (!last || last === window.latest) return;
   window.latest = last;

@@ -12,9 +12,7 @@ from playwright.sync_api import Page
 from tests.browser.visitor import Visitor
 
 TOWN = "the cat and the dog walk to the sea and see the sun go down over an old town"
-LATEST = (
-    "Math.max(0, ...document.querySelector('.chart[data-match^=train]').figure?.data.flatMap(trace => trace.x) ?? [])"
-)
+LATEST = "Math.max(0, ...document.querySelector('#losses').figure?.data.flatMap(trace => trace.x) ?? [])"
 """The newest step that the loss chart of the open page has drawn."""
 FORM = {
     "Title": "Does EST save on walks?",

@@ -2,29 +2,55 @@
 import { draw, extend } from "./charts.js";
 
 const page = document.getElementById("run").dataset;
-const charts = [...document.querySelectorAll(".chart[data-match]")];
 const find = (id) => document.getElementById(id);
-let cursor = 0, state = page.state, source = null, timer = null, places = new Map();
+const losses = find("losses"), values = find("values");
+let cursor = 0, state = page.state, source = null, timer = null, places = new Map(), phases = [];
 const TERMINAL = ["succeeded", "failed", "cancelled", "quarantined"];
+const SMALL = { showlegend: false, margin: { t: 8, b: 34 } };
+
+const blank = (layout) => ({ data: [], layout: { xaxis: { title: { text: "step" } }, yaxis: { nticks: 6 }, ...layout } });
 
 function clear() {
-  places = new Map();
-  for (const chart of charts) draw(chart, { data: [], layout: { xaxis: { title: { text: "step" } }, yaxis: { nticks: 6 } } });
+  for (const chart of values.querySelectorAll(".chart")) Plotly.purge(chart);
+  values.replaceChildren();
+  [places, phases] = [new Map(), []];
+  draw(losses, blank());
 }
 
-/** Where a series is drawn: its chart and the place of its trace; none for a series that no chart shows. */
+/** The chart of a series: all losses share one, every value of the method's own has a scale and a chart of its own. */
+function home(name) {
+  if (name === "train/loss" || name === "val/loss") return losses;
+  if (!name.startsWith("method/")) return null;
+  return values.querySelector(`[data-file="${CSS.escape(name)}"]`) ?? added(name);
+}
+
+function added(name) {
+  const figure = document.createElement("div"), title = document.createElement("h3"), chart = document.createElement("div");
+  title.textContent = name.slice("method/".length).replaceAll("_", " ");
+  Object.assign(chart, { className: "chart small", role: "img" });
+  chart.dataset.file = name;
+  figure.append(title, chart);
+  values.closest(".card").hidden = false;
+  values.append(figure);
+  draw(chart, blank(SMALL));
+  return chart;
+}
+
+/** Where a series is drawn: its chart and the place of its trace; none for a series that no chart shows.
+ *
+ * A phase has one colour and dash in all charts; of its losses the training loss is thin, for it is of one batch.
+ */
 function place(phase, name) {
   const key = `${phase} ${name}`;
   if (places.has(key)) return places.get(key);
-  const chart = charts.find((c) => c.dataset.match.split(" ").some((match) => name.startsWith(match)));
+  const chart = home(name);
   if (!chart) return null;
-  const card = chart.closest(".card");
-  if (card.hidden) {
-    card.hidden = false;
-    for (const each of charts) Plotly.Plots.resize(each);
-  }
-  const trace = chart.figure.data.length;
-  chart.figure.data.push({ name: phase === "train" ? name : `${phase}: ${name}`, x: [], y: [], meta: { arm: name === "train/loss" ? 0 : trace + (chart === charts[1] ? 1 : 0) } });
+  if (!phases.includes(phase)) phases.push(phase);
+  const trace = chart.figure.data.length, noisy = name === "train/loss";
+  chart.figure.data.push({
+    name: phase === "train" ? name : `${phase}: ${name}`, x: [], y: [], hoverinfo: "all", line: noisy ? { dash: "solid" } : {},
+    meta: { arm: phases.indexOf(phase), role: noisy ? "seed" : "mean" },
+  });
   draw(chart, chart.figure);
   places.set(key, { chart, trace });
   return places.get(key);
@@ -40,10 +66,8 @@ function append(points) {
     rows.y.push(point.value);
     grown.set(found, rows);
   }
-  for (const chart of charts) {
-    const additions = [...grown].filter(([found]) => found.chart === chart).map(([, rows]) => rows);
-    if (!additions.length) continue;
-    extend(chart, additions);
+  for (const chart of new Set([...grown.keys()].map((found) => found.chart))) {
+    extend(chart, [...grown].filter(([found]) => found.chart === chart).map(([, rows]) => rows));
     chart.setAttribute("aria-label", summary(chart));
   }
 }
