@@ -105,8 +105,7 @@ def _dense_twins(arm: ArmResult, arms: Sequence[ArmResult]) -> list[ArmResult]:
 
 
 def _unequal(ours: int, theirs: int) -> str:
-    text = "the baseline has neither the arm's number of steps nor its FLOPs"
-    return f"{text}: it was cut short at {theirs:,} of {ours:,} steps" if theirs < ours else text
+    return f"the baseline has neither the arm's number of steps ({theirs:,} against {ours:,}) nor its FLOPs"
 
 
 def _billed(run: SeedRun) -> bool:

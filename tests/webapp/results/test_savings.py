@@ -74,7 +74,7 @@ PLATEAU = RunSpec(optim=OptimSpec(schedule="wsd", decay=0.01))
     ("steps", "spec", "said"),
     [
         (420, RunSpec(), "3 runs of the baseline stopped before the end of the budget"),
-        (420, RunSpec(budget=Budget(steps=420)), "it was cut short at 420 of 600 steps"),
+        (420, RunSpec(budget=Budget(steps=420)), "neither the arm's number of steps (420 against 600) nor its FLOPs"),
         (600, UNDECAYED, "the baseline's learning rate does not decay in full"),
         (600, PLATEAU, "the baseline's learning rate does not decay in full"),
     ],
