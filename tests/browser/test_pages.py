@@ -28,7 +28,7 @@ def test_every_page_is_accessible_fits_and_keeps_the_policy(visitor: Visitor, sc
         visitor.complaints.clear()
         visitor.look(path, scheme=scheme, width=width)
         visitor.photograph(f"{name}-{scheme}-{width}")
-        found = [*visitor.violations(), *visitor.complaints]
+        found = [*visitor.violations(), *visitor.complaints, *visitor.misplaced()]
         found += [f"{visitor.overflow()} px too wide"] if visitor.overflow() > 0 else []
         faults |= {name: found} if found else {}
     assert not faults, json.dumps(faults, indent=1)

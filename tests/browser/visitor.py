@@ -11,7 +11,24 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "var" / "screenshots"
 Scheme = Literal["light", "dark"]
-DRAWN = "[...document.querySelectorAll('.chart')].every(chart => chart.querySelector('svg') && !chart.ariaBusy)"
+DRAWN = "[...document.querySelectorAll('.chart')].every(chart => chart.querySelector('svg'))"
+MISPLACED = """
+[...document.querySelectorAll('.chart')].flatMap((chart) => {
+  const frame = chart.querySelector('.main-svg').getBoundingClientRect(), {xaxis: x, yaxis: y} = chart._fullLayout;
+  const far = (marks, across, down) => [...chart.querySelectorAll(marks)].map((mark) => {
+    const {e, f} = mark.getScreenCTM();
+    return Math.max(Math.abs(e - frame.x - across(mark)), Math.abs(f - frame.y - down(mark)));
+  });
+  const found = [
+    ...far('.scatterlayer, .barlayer', () => x._offset, () => y._offset),
+    ...far('.xgrid', (line) => x._offset + x.l2p(line.__data__.x), () => 0),
+    ...far('.ygrid', () => 0, (line) => y._offset + y.l2p(line.__data__.x)),
+  ];
+  const worst = Math.round(Math.max(0, ...found));
+  return worst > 1 ? [`${chart.id || chart.dataset.file}: ${worst} px beside its axes`] : [];
+})
+"""
+"""Charts whose marks or grid lines do not stand where the axes say."""
 
 
 class Visitor:
@@ -62,6 +79,11 @@ class Visitor:
     def overflow(self) -> int:
         """By how many pixels the page is wider than the window."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+    def misplaced(self) -> list[str]:
+        """Charts that show other values than they hold."""
+        found: list[str] = self.page.evaluate(MISPLACED)
+        return found
 
     def leave(self) -> None:
         self.context.close()

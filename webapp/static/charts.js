@@ -154,28 +154,7 @@ function take(element) {
   const figure = JSON.parse(document.getElementById(element.dataset.figure).textContent);
   const layout = steady(element, figure.layout);
   element.figure = figure;
-  return inSteps(element, () => Plotly.react(element, figure.data.map(styled), themed(layout), OPTIONS));
-}
-
-/** Run `drawn` so that the page answers within it; the chart says aria-busy meanwhile.
- *
- * Plotly waits between its stages (defaults, margins, axes with data) for what is in `_promises`: pictures and formulas, of
- * which we have none. Here each of these waits lasts until the stage before it is on the screen. It deletes a property of
- * the element's own as it begins, so this one is the prototype's; without it a chart would be drawn in one go.
- */
-async function inSteps(element, drawn) {
-  const own = Object.getPrototypeOf(element);
-  let pause;
-  const _promises = { get: () => [(pause ??= painted().then(() => (pause = undefined)))], set() {} };
-  Object.setPrototypeOf(element, Object.create(own, { _promises }));
-  element.ariaBusy = "true";
-  try {
-    await drawn();
-  } finally {
-    Object.setPrototypeOf(element, own);
-    element.ariaBusy = null;
-    if (!element.isConnected) Plotly.purge(element); // the page has gone on meanwhile
-  }
+  return Plotly.react(element, figure.data.map(styled), themed(layout), OPTIONS);
 }
 
 /** Save a chart as the page shows it, on the page's own ground, twice as sharp.
@@ -207,6 +186,6 @@ document.addEventListener("htmx:afterSwap", (event) => drawAll(event.target));
 // htmx takes leave of every element by itself. A chart and the rows of a table are thousands that it never knew: they go at once.
 document.addEventListener("htmx:beforeCleanupElement", ({ target }) => {
   if (target.localName === "tbody") target.replaceChildren();
-  else if (target.figure && !target.ariaBusy) Plotly.purge(target); // and what it listens to in the window with it
+  else if (target.figure) Plotly.purge(target); // and what it listens to in the window with it
 });
 drawAll();
