@@ -16,8 +16,6 @@ from webapp.results.savings import Finding, claimed_ratios
 from webapp.results.statistics import Estimate
 from webapp.results.tables import Cell, Table
 
-TICKS = (0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.6, 2, 3, 5, 10)
-"""Ticks of a cost ratio in a narrow chart."""
 NARROW = 34
 """Characters of a line that takes the place of a point."""
 HALF = 0.36
@@ -31,7 +29,7 @@ def chart(found: Sequence[Finding], unit: Unit, goal: Goal = Goal.FINAL) -> Figu
     claimed, data = _claims(rows, unit), counted([finding.arm for finding in found])
     layout = {
         "xaxis": {
-            **ratio_axis(TICKS),
+            **ratio_axis([end for trace in (*claimed, *traces) for end in _ends(trace)]),
             "title": {"text": f"{unit.of(data)} ÷ baseline, log"},
         },
         "yaxis": {
@@ -104,6 +102,12 @@ def _row(finding: Finding, goal: Goal, place: int) -> dict[str, Any]:
         "text": [f"{escape(finding.arm.label)}, saving: {_words(finding, goal)}"],
         "hoverinfo": "text",
     }
+
+
+def _ends(trace: dict[str, Any]) -> list[float]:
+    """How far a trace reaches along the axis: a claim, or a point with its error bar."""
+    bar = trace.get("error_x", {"array": [0.0]})
+    return [trace["x"][0] - bar.get("arrayminus", bar["array"])[0], trace["x"][0] + bar["array"][0]]
 
 
 def _claims(rows: Sequence[Finding], unit: Unit) -> list[dict[str, Any]]:

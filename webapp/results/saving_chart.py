@@ -17,8 +17,11 @@ from webapp.results.statistics import Estimate
 
 SHARES = tuple(float(share) for share in np.linspace(1, 0.15, 35))
 """Where the saving is drawn: at the baseline's losses at these shares of its cost."""
-RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.4, 1.6, 2, 3, 5, 10)
-"""Ticks of a cost ratio."""
+TICKS = (
+    (2.5, (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.4, 1.6, 2, 2.5)),
+    (1e3, tuple(float(f"{lead}e{power}") for power in range(-4, 5) for lead in (1, 2, 5))),
+)
+"""Ticks of an axis of cost ratios, by how far at most its ends are from 1; beyond, powers of ten."""
 
 
 def saving_at_equal_loss(comparison: Comparison, found: Sequence[Finding], unit: Unit) -> Figure:
@@ -28,6 +31,7 @@ def saving_at_equal_loss(comparison: Comparison, found: Sequence[Finding], unit:
     goals = sorted({goal.loss for goal in targets(list(theirs.values()), SHARES)}, reverse=True)
     fair = [finding for finding in found if finding.matched]
     traces: list[dict[str, Any]] = []
+    drawn: list[float | None] = [*_claims(fair, unit)]
     shown = 0
     for finding in fair:
         ours = finding.arm.curves(unit)
@@ -35,9 +39,10 @@ def saving_at_equal_loss(comparison: Comparison, found: Sequence[Finding], unit:
         exact = [(goal, estimate) for goal, estimate in pairs if estimate.value is not None and not estimate.bound]
         shown += len(exact)
         traces += _ratio(finding.arm, exact)
+    drawn += [ratio for trace in traces for ratio in trace["y"]]
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": "target validation loss (harder to the right)"}, "range": _reversed(goals)},
-        "yaxis": {**ratio_axis(RATIOS), "title": {"text": f"{unit.of(comparison.counted)} ÷ baseline, log"}},
+        "yaxis": {**ratio_axis(drawn), "title": {"text": f"{unit.of(comparison.counted)} ÷ baseline, log"}},
         "shapes": [level("y", 1.0, "solid"), *(level("y", ratio, "dash") for ratio in _claims(fair, unit))],
         "annotations": [_claim_label(ratio, place) for place, ratio in enumerate(_claims(fair, unit))],
         "hovermode": "closest",
@@ -59,8 +64,22 @@ def _reversed(goals: Sequence[float]) -> list[float] | None:
     return [goals[0] + room, goals[-1] - room]
 
 
-def ratio_axis(ticks: Sequence[float]) -> dict[str, Any]:
-    return {"type": "log", "tickvals": list(ticks), "ticktext": [f"{ratio:g}" for ratio in ticks]}
+def ratio_axis(drawn: Sequence[float | None]) -> dict[str, Any]:
+    """A log axis that holds 1 and all these cost ratios, with no more ticks than its length has room for.
+
+    Intervals of few seeds may reach anywhere; a ratio beyond a million is cut off.
+    """
+    known = np.clip([1.0, *(ratio for ratio in drawn if ratio is not None)], 1e-6, 1e6)
+    low, high = float(known.min()), float(known.max())
+    tens = tuple(10.0**power for power in range(-9, 10))
+    ticks = next((ticks for far, ticks in TICKS if low * far >= 1 and high <= far), tens)
+    room = max(0.05 * np.log10(high / low), 0.02)
+    return {
+        "type": "log",
+        "range": [float(np.log10(low) - room), float(np.log10(high) + room)],
+        "tickvals": list(ticks),
+        "ticktext": [f"{ratio:g}" for ratio in ticks],
+    }
 
 
 def _ratio(arm: ArmResult, pairs: list[tuple[float, Estimate]]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from webapp.results import forest
 from webapp.results.ask import Goal
 from webapp.results.comparison import ArmResult, Comparison, Unit
 from webapp.results.figures import Figure
-from webapp.results.saving_chart import SHARES, saving_at_equal_loss
+from webapp.results.saving_chart import SHARES, ratio_axis, saving_at_equal_loss
 from webapp.results.savings import findings
 
 SEEDS = (1, 2, 3)
@@ -53,6 +53,22 @@ def test_a_saving_is_a_ratio_below_one_with_a_ribbon() -> None:
 def test_harder_targets_stand_to_the_right() -> None:
     left, right = drawn(against(rival("EST", 0.9, 0.8))).figure["layout"]["xaxis"]["range"]
     assert left > right
+
+
+def test_the_axis_holds_the_whole_ribbon_the_claims_and_1() -> None:
+    figure = drawn(against(rival("EST", 0.9, 12.0))).figure
+    low, high = figure["layout"]["yaxis"]["range"]
+    ratios = [ratio for trace in figure["data"] for ratio in trace["y"]]
+    claims = [shape["y0"] for shape in figure["layout"]["shapes"] if shape["line"].get("dash") == "dash"]
+    assert 10**low < min(1, *ratios, *claims)
+    assert 10**high > max(1, *ratios, *claims)
+
+
+def test_a_wide_axis_has_few_ticks_and_a_ratio_beyond_all_bounds_is_cut_off() -> None:
+    near, wide, endless = ratio_axis([0.8, 1.1]), ratio_axis([0.2, 17.0]), ratio_axis([0.0, None, 1e300])
+    assert "1.1" in near["ticktext"]
+    assert [tick for tick in wide["tickvals"] if 0.2 <= tick <= 17] == [0.2, 0.5, 1, 2, 5, 10]
+    assert endless["range"] == pytest.approx([-6.6, 6.6])
 
 
 def test_the_papers_claims_are_drawn_dashed() -> None:
