@@ -38,12 +38,16 @@ ASPECTS: Mapping[Aspect, str] = {
 
 @dataclass(frozen=True)
 class Claim:
-    """A figure the paper states, with where it stands and the setting it holds for."""
+    """A figure the paper states, with where it stands and the setting it holds for.
+
+    `saving` is a share of FLOPs; `of_dense` says whether of dense training's, and so stands beside what charts draw.
+    """
 
     text: str
     saving: float | None
     setting: str
     source: str
+    of_dense: bool = True
 
 
 @dataclass(frozen=True)

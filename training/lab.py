@@ -21,7 +21,7 @@ from training.loop import Batch, Hook, Learner, Loop, Until, advance
 from training.orders import Shuffled
 from training.outcome import Outcome, Predictor
 from training.precision import precision
-from training.records import CostLine, Point, Purpose, Score
+from training.records import EFFECTIVE_SO_FAR, CostLine, Point, Purpose, Score
 from training.seeds import reseed
 from training.spec import RunSpec
 
@@ -238,6 +238,8 @@ class Lab:
         if (mark := math.floor(loop.progress * self.spec.eval_points)) > loop.evaluated:
             loop.evaluated = mark
             points += [self._point(loop, f"val/{name}", loss) for name, loss in self._validate(loop).items()]
+            if (effective := self.ledger.effective) != self.ledger.training[0]:
+                points += [self._point(loop, EFFECTIVE_SO_FAR, effective)]
         if points:
             self.sink.put(points, list(self.ledger.lines.values()), progress=loop.progress)
             if not math.isfinite(points[0].value):

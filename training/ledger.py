@@ -128,6 +128,11 @@ class Ledger:
             sum(line.wall_seconds for line in inside),
         )
 
+    @property
+    def effective(self) -> float:
+        """Effective FLOPs of training so far."""
+        return sum(line.effective for (_, purpose), line in self.lines.items() if purpose not in OUTSIDE_TRAINING)
+
     def state_dict(self) -> dict[str, Any]:
         return {
             "lines": [line.as_dict() for line in self.lines.values()],

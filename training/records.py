@@ -30,6 +30,10 @@ OUTSIDE_TRAINING = frozenset({Purpose.EVAL, Purpose.ADAPT, Purpose.REDONE})
 """Purposes that a training cost leaves out; pages show them beside it."""
 
 
+EFFECTIVE_SO_FAR = "cost/effective_flops"
+"""The series of a run's effective training FLOPs so far, at each evaluation; left out where they are the executed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """One value of one series; cost columns are the run's totals so far, `eval` and `redone` left out."""

@@ -11,12 +11,13 @@ import torch
 import torch.nn.functional as F
 
 from tests.training.workbench import Workbench
+from training import catalog
 from training.flops import MISSING, aten, counted, formulas, kind
 from training.ledger import Ledger
 from training.loop import Batch, Hook, Loop
 from training.models.build import build
 from training.models.shape import PRESETS, gpt2, llama
-from training.records import Purpose
+from training.records import EFFECTIVE_SO_FAR, Purpose
 
 SHAPES = {
     "gpt2-tiny": PRESETS["gpt2-tiny"],
@@ -241,3 +242,13 @@ def test_a_product_that_torch_forgets_costs_two_per_multiply_add(operator: Any) 
         make()
     assert operator in MISSING
     assert counter.get_total_flops() == expected
+
+
+def test_effective_flops_so_far_are_told_at_every_evaluation_where_they_differ(bench: Workbench) -> None:
+    """A share that changes during a phase cannot be had from the bill, which has one line for all of it."""
+    knobs = catalog.card("fractrain").knobs.model_validate({"mode": "pfq"})
+    run = bench.train(bench.spec("fractrain", knobs, task="image_classification"))
+    told, executed = dict(run.series(EFFECTIVE_SO_FAR)), run.lab.ledger.training[0]
+    assert list(told) == [step for step, _ in run.series("val/loss")]
+    assert list(told.values())[-1] == run.lab.ledger.effective < executed
+    assert bench.train(bench.spec()).series(EFFECTIVE_SO_FAR) == []

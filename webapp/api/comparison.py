@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from webapp.api.bodies import Code
 from webapp.results.comparison import Unit
@@ -147,6 +147,7 @@ class ComparisonAnswer(BaseModel):
     title: str
     question: str
     baseline: Code | None
+    inherited_weights: str = Field(description="`charged` to the arms that start from them, or `none`")
     arms: list[ComparedArm]
     findings: list[FindingAnswer]
     contests: list[ContestAnswer]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import overload
 
@@ -64,21 +64,31 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Loss on the fixed validation stream, at training totals so far; `loss` None where it was not finite."""
+    """Loss on the fixed validation stream, at training totals so far.
+
+    `loss` is None where it was not finite, `effective` where the run did not tell its effective FLOPs along the way.
+    """
 
     steps: int
     tokens: int
     executed: float
     seconds: float
     loss: float | None
+    effective: float | None = None
 
 
 class Evaluations(Sequence[Evaluation]):
-    """A run's evaluations as columns, for there may be thousands: `losses` is NaN where one was not finite."""
+    """A run's evaluations as columns, for there may be thousands.
 
-    def __init__(self, steps: Ints, tokens: Ints, executed: Floats, seconds: Floats, losses: Floats) -> None:
-        self.steps, self.tokens, self.executed, self.seconds, self.losses = steps, tokens, executed, seconds, losses
-        self._curves: dict[tuple[str, float], Curve] = {}
+    `losses` is NaN where one was not finite, `effective` where the run did not tell its effective FLOPs so far.
+    """
+
+    def __init__(
+        self, steps: Ints, tokens: Ints, executed: Floats, seconds: Floats, losses: Floats, *, effective: Floats
+    ) -> None:
+        self.steps, self.tokens, self.executed, self.seconds = steps, tokens, executed, seconds
+        self.losses, self.effective = losses, effective
+        self._curves: dict[str, Curve] = {}
 
     @classmethod
     def of(cls, rows: Sequence[Evaluation]) -> Evaluations:
@@ -86,14 +96,17 @@ class Evaluations(Sequence[Evaluation]):
             return rows
         steps, tokens = (np.array([getattr(row, name) for row in rows], np.int64) for name in ("steps", "tokens"))
         executed, seconds = (np.array([getattr(row, name) for row in rows], float) for name in ("executed", "seconds"))
-        losses = np.array([np.nan if row.loss is None else row.loss for row in rows], float)
-        return cls(steps, tokens, executed, seconds, losses)
+        losses, effective = (
+            np.array([np.nan if (told := getattr(row, name)) is None else told for row in rows], float)
+            for name in ("loss", "effective")
+        )
+        return cls(steps, tokens, executed, seconds, losses, effective=effective)
 
-    def curve(self, cost: str, share: float = 1.0) -> Curve:
-        """Loss against a share of a column; made once, for it is asked for anew at every change of another run."""
-        if (cost, share) not in self._curves:
-            self._curves[cost, share] = Curve(share * getattr(self, cost).astype(float), self.losses)
-        return self._curves[cost, share]
+    def curve(self, cost: str) -> Curve:
+        """Loss against a column; made once, for it is asked for anew at every change of another run."""
+        if cost not in self._curves:
+            self._curves[cost] = Curve(getattr(self, cost).astype(float), self.losses)
+        return self._curves[cost]
 
     def __len__(self) -> int:
         return self.steps.size
@@ -106,7 +119,8 @@ class Evaluations(Sequence[Evaluation]):
         if isinstance(at, slice):
             return tuple(self[i] for i in range(*at.indices(len(self))))
         loss, made = float(self.losses[at]), (int(self.steps[at]), int(self.tokens[at]))
-        return Evaluation(*made, float(self.executed[at]), float(self.seconds[at]), None if np.isnan(loss) else loss)
+        costs = float(self.executed[at]), float(self.seconds[at])
+        return Evaluation(*made, *costs, _known(loss), _known(float(self.effective[at])))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and tuple(self) == tuple(other)
@@ -124,6 +138,10 @@ class SeedRun:
     evaluations: Sequence[Evaluation] = ()
     lines: tuple[Line, ...] = ()
     joules: float | None = None
+    machine: str = ""
+    """Device and threads that it ran on."""
+    sunk: Mapping[str, float] = field(default_factory=dict)
+    """By unit, what its budget paid for inherited weights and its costs leave out."""
 
     @property
     def succeeded(self) -> bool:
@@ -134,10 +152,9 @@ class SeedRun:
         return self.evaluations[-1].loss if self.evaluations else None
 
     @property
-    def density(self) -> float | None:
-        """Effective over executed FLOPs where every training line agrees on it, else None: points carry no more."""
-        ratios = {line.effective / line.executed for line in self.lines if _training(line) and line.executed > 0}
-        return next(iter(ratios)) if ratios and max(ratios) - min(ratios) < 1e-9 else None
+    def is_whole(self) -> bool:
+        """Whether ideal hardware would have done all that was executed: then both kinds of FLOPs are the same."""
+        return all(line.effective == line.executed for line in self.lines if _training(line))
 
     def total(self, unit: Unit) -> float | None:
         """Training cost: `eval`, `adapt` and `redone` are left out, but from joules, which a device has only in all."""
@@ -148,8 +165,8 @@ class SeedRun:
         return float(sum(getattr(line, unit.value) for line in self.lines if _training(line)))
 
     def effective(self, evaluation: Evaluation) -> float | None:
-        """Effective FLOPs at an evaluation, where one density holds for the whole run."""
-        return None if self.density is None else self.density * evaluation.executed
+        """Effective FLOPs so far at an evaluation; None where the run did not tell them along the way."""
+        return evaluation.executed if self.is_whole else evaluation.effective
 
     def curve(self, unit: Unit) -> Curve | None:
         """Evaluations against this unit; None if the points do not tell it."""
@@ -158,7 +175,13 @@ class SeedRun:
         rows = Evaluations.of(self.evaluations)
         if unit is not Unit.EFFECTIVE:
             return rows.curve(unit.value)
-        return None if self.density is None else rows.curve(Unit.EXECUTED.value, self.density)
+        if self.is_whole:
+            return rows.curve(Unit.EXECUTED.value)
+        return None if np.isnan(rows.effective).any() else rows.curve(unit.value)
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value
 
 
 def _training(line: Line) -> bool:

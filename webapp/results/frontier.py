@@ -60,7 +60,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Frontier:
-    """All arms that have both a cost and a quality, cheapest first, and the labels of those that lack one."""
+    """All arms that have both a cost and a quality, cheapest first, and the labels of the others."""
 
     quality: Quality
     unit: Unit
@@ -90,10 +90,14 @@ def qualities(comparison: Comparison) -> tuple[Quality, ...]:
 
 
 def frontier(comparison: Comparison, unit: Unit, quality: Quality, *, overheads: bool) -> Frontier:
-    """Place every arm; seeds without a score or a cost are left out of both means."""
+    """Place every arm that learns what the first one does; seeds without a score or a cost are left out of both means.
+
+    A loss or an accuracy on other data is no better and no worse: such an arm has no place here.
+    """
     placed, absent = [], []
     for arm in comparison.arms:
-        position = _position(arm, unit, quality, overheads=overheads)
+        alike = (arm.spec.task, arm.spec.data) == (comparison.arms[0].spec.task, comparison.arms[0].spec.data)
+        position = _position(arm, unit, quality, overheads=overheads) if alike else None
         placed.append(position) if position else absent.append(arm.label)
     judged = [_judged(position, placed) for position in placed]
     ranked = sorted(judged, key=lambda position: (position.cost.value, position.arm.index))

@@ -30,17 +30,27 @@ def sunk(comparison: Comparison) -> Comparison:
 
 
 def _sunk(run: SeedRun) -> SeedRun:
-    """A source is paid before the first evaluation, so all of it leaves each of them."""
+    """All of a source leaves each evaluation; those made while it was paid, which then cost less than nothing, go."""
     gone = [line for line in run.lines if line.purpose is Purpose.SOURCE]
     if not gone:
         return run
-    tokens, executed, seconds = (
-        sum(getattr(line, name) for line in gone) for name in ("tokens", "executed", "seconds")
+    tokens, executed, seconds, effective = (
+        sum(getattr(line, name) for line in gone) for name in ("tokens", "executed", "seconds", "effective")
     )
     at = Evaluations.of(run.evaluations)
-    left = Evaluations(at.steps, at.tokens - tokens, at.executed - executed, at.seconds - seconds, at.losses)
+    after = at.executed >= executed
+    steps = max(at.steps[at.executed <= executed], default=0)
+    left = Evaluations(
+        at.steps[after] - steps,
+        at.tokens[after] - tokens,
+        at.executed[after] - executed,
+        at.seconds[after] - seconds,
+        at.losses[after],
+        effective=at.effective[after] - effective,
+    )
     kept = tuple(line for line in run.lines if line.purpose is not Purpose.SOURCE)
-    return replace(run, evaluations=left, lines=kept)
+    paid = {"steps": float(steps), "tokens": float(tokens), "executed": executed}
+    return replace(run, evaluations=left, lines=kept, sunk=paid)
 
 
 def asked(comparison: Comparison, sources: Sources) -> Comparison:

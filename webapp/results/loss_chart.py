@@ -53,7 +53,8 @@ def _arm(arm: ArmResult, seeds: list[Curve], unit: Unit) -> list[dict[str, Any]]
     mean = _mean(arm, list(arm.curves(unit).values()), unit)
     lines = [_seeds(arm, seeds)] if seeds else []
     if lines and not mean:
-        lines[0] |= {"name": f"{arm.label} (running)", "showlegend": True}
+        open_still = " (running)" if len(arm.finished) < len(arm.runs) else ""
+        lines[0] |= {"name": f"{escape(arm.label)}{open_still}", "showlegend": True}
     return lines + mean
 
 

@@ -24,6 +24,10 @@ SETTING = {
 }
 
 
+CLOCKED = {"micro_batches": "the micro-batches", "compile": "torch.compile", "deterministic": "deterministic mode"}
+"""Settings that change how long a run takes, and not what it computes."""
+
+
 def setting_differences(ours: RunSpec, theirs: RunSpec) -> list[str]:
     """What differs beside the method and its budget; each is a reason why a saving may come from elsewhere."""
     found = [name for field, name in SETTING.items() if getattr(ours, field) != getattr(theirs, field)]
@@ -59,7 +63,8 @@ def stopped(arm: ArmResult) -> tuple[SeedRun, ...]:
     unit = Unit.STEPS if budget.steps else Unit.TOKENS if budget.tokens else Unit.EXECUTED
     planned = float(budget.flops or (budget.steps or budget.tokens or 0) * arm.spec.trained_share())
     step = planned / arm.spec.steps()
-    return tuple(run for run in arm.finished if (run.total(unit) or 0.0) < planned - max(step, NEAR * planned))
+    short = planned - max(step, NEAR * planned)
+    return tuple(run for run in arm.finished if (run.total(unit) or 0.0) + run.sunk.get(unit.value, 0.0) < short)
 
 
 def problems(arm: ArmResult, baseline: ArmResult | None) -> tuple[str, ...]:
@@ -74,6 +79,9 @@ def problems(arm: ArmResult, baseline: ArmResult | None) -> tuple[str, ...]:
     if not decays(baseline.spec.optim):
         found.append("the baseline's learning rate does not decay in full")
     for name, side in (("the baseline", baseline), ("the arm", arm)):
+        if unfinished := [run.state for run in side.runs if not run.succeeded]:
+            states = ", ".join(f"{unfinished.count(state)} {state}" for state in dict.fromkeys(unfinished))
+            found.append(f"{len(unfinished)} of {_runs(len(side.runs))} of {name} did not finish ({states})")
         if cut := len(stopped(side)):
             found.append(f"{_runs(cut)} of {name} stopped before the end of the budget")
     shared = {run.seed for run in arm.finished} & {run.seed for run in baseline.finished}
@@ -83,6 +91,14 @@ def problems(arm: ArmResult, baseline: ArmResult | None) -> tuple[str, ...]:
     if unbilled := sum(not _billed(run) for run in paired):
         found.append(f"the ledger of {_runs(unbilled)} is incomplete or disagrees with the curve")
     return tuple(found)
+
+
+def clock_problems(arm: ArmResult, baseline: ArmResult) -> tuple[str, ...]:
+    """Why their wall times and joules do not compare: they depend on machines, and on how those were used."""
+    names = [name for field, name in CLOCKED.items() if getattr(arm.spec, field) != getattr(baseline.spec, field)]
+    found = [f"{_listed(names)} not the same in both arms"] if names else []
+    machines = {run.machine for run in (*arm.finished, *baseline.finished)}
+    return (*found, f"the runs were on {len(machines)} kinds of machine") if len(machines) > 1 else tuple(found)
 
 
 def missing_baselines(arm: ArmResult, arms: Sequence[ArmResult]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Records: the least that an arm paid to reach a loss, and who improved on whom. Pure functions of settled experiments.
 
-Losses are comparable on one text, vocabulary and context; wall times on one kind of machine besides.
+Losses are comparable on one task and data, with one vocabulary and context, or resolution and classes; wall times on
+one kind of machine besides.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from training import catalog
 from webapp.results.comparison import ArmResult, Unit
 from webapp.results.curves import cost_to_reach
-from webapp.results.settled import Settled
+from webapp.results.settled import NEWEST, Settled
 from webapp.results.statistics import FEWEST
 from webapp.results.verdict import Verdict
 
-VERSION = 1
+VERSION = 2
+"""2: tasks apart, and seeds that do not differ are no evidence."""
 LEVEL = 0.05
 STEP = 0.25
 """Target losses are whole multiples of this, in nats, so that experiments meet at them."""
@@ -31,7 +34,7 @@ RULES = (
     "crossing; an arm's is their geometric mean. The first arm to take part opens the table; a later one is a record "
     f"when its cost is lower with one-sided p < {LEVEL} on log costs against the record before it: paired by seed (t) "
     "within one experiment, where seeds share their data order, else Welch's t. Targets are whole multiples of "
-    f"{STEP} nats."
+    f"{STEP} nats. The {NEWEST} newest finished experiments take part."
 )
 
 
@@ -44,12 +47,18 @@ class Hardware(NamedTuple):
 
 
 class Field(NamedTuple):
-    """What records share: the text with its vocabulary and context, and the machine."""
+    """What records share: what is learnt of which data, as it is cut, and the machine."""
 
+    task: str
     source: str
-    vocabulary: int
-    context: int
+    domain: str
+    cut: str
     hardware: Hardware
+
+    @property
+    def title(self) -> str:
+        """The task in words."""
+        return catalog.task(self.task).title
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,17 +150,18 @@ def improvements(entries: Sequence[Entry], unit: Unit) -> tuple[Record, ...]:
 
 
 def p_value(ours: Entry, theirs: Entry, unit: Unit) -> tuple[float, str]:
-    """One-sided: how often chance alone would make ours this much cheaper; 1 where nothing differs."""
+    """One-sided: how often chance alone would make ours this much cheaper; 1 where the seeds do not differ, for then
+    they tell nothing of others."""
     logs = [{seed: float(np.log(cost)) for seed, cost in side.costs(unit).items()} for side in (ours, theirs)]
     shared = sorted(logs[0].keys() & logs[1].keys())
     if ours.experiment == theirs.experiment and len(shared) >= FEWEST:
         gains = np.array([logs[0][seed] - logs[1][seed] for seed in shared])
         if np.ptp(gains) < 1e-12:
-            return (0.0 if gains[0] < -1e-12 else 1.0), "paired t"
+            return 1.0, "paired t"
         return float(stats.ttest_1samp(gains, 0.0, alternative="less").pvalue), "paired t"
     a, b = (list(side.values()) for side in logs)
     if np.ptp(a) + np.ptp(b) < 1e-12:
-        return (0.0 if a[0] < b[0] - 1e-12 else 1.0), "Welch's t"
+        return 1.0, "Welch's t"
     return float(stats.ttest_ind(a, b, equal_var=False, alternative="less").pvalue), "Welch's t"
 
 
@@ -160,7 +170,12 @@ def _field(arm: ArmResult, machines: Mapping[str, Hardware]) -> Field | None:
     used = {machines.get(run.code) for run in arm.finished}
     machine = used.pop() if len(used) == 1 else None
     data = arm.spec.data
-    return machine and Field(data.source, data.vocab_size, data.context, machine)
+    cut = (
+        f"{data.resolution} pixels, {data.channels} channels, {data.classes} classes"
+        if arm.spec.unit == "image"
+        else f"vocabulary {data.vocab_size:,}, context {data.context:,}"
+    )
+    return machine and Field(arm.spec.task, data.source, data.domain or "", cut, machine)
 
 
 def _targets(arms: Sequence[ArmResult]) -> list[float]:

@@ -24,6 +24,8 @@ from webapp.results.statistics import (
 )
 from webapp.results.verdict import Judgement, Verdict, judge
 
+CLOCKED = frozenset({Unit.SECONDS, Unit.JOULES})
+"""Units that depend on the machine and on how it was used."""
 UNKNOWN = Estimate(None, 0, note="no target loss")
 AtLoss = tuple[tuple[Target, Estimate], ...]
 
@@ -116,9 +118,9 @@ def contests(found: Sequence[Finding]) -> tuple[Contest, ...]:
 
 
 def claimed_ratios(arm: ArmResult) -> tuple[tuple[float, str], ...]:
-    """Cost ratios that the papers of this arm's methods state, with the setting each holds for."""
-    claims = [claim for name in arm.spec.methods for claim in catalog.card(name).claims]
-    return tuple((1 - claim.saving, claim.setting) for claim in claims if claim.saving is not None)
+    """Cost ratios to dense training that its paper states, with the setting of each; none of methods together."""
+    claims = catalog.card(arm.spec.methods[0]).claims if len(arm.spec.methods) == 1 else ()
+    return tuple((1 - claim.saving, claim.setting) for claim in claims if claim.saving is not None and claim.of_dense)
 
 
 def at_target(
@@ -144,6 +146,8 @@ class _Measured:
 
 def _measured(arm: ArmResult, baseline: ArmResult | None, unit: Unit) -> _Measured:
     problems = matching.problems(arm, baseline)
+    if baseline is not None and unit in CLOCKED:
+        problems = (*problems, *matching.clock_problems(arm, baseline))
     if baseline is None:
         return _Measured(arm, (), problems)
     ours, theirs = arm.curves(unit), baseline.curves(unit)
@@ -157,7 +161,7 @@ def _finding(measured: _Measured, evidence: Evidence | None, comparison: Compari
     missing, twin = matching.missing_baselines(arm, comparison.arms), matching.flops_twin(arm, comparison.arms)
     at_flops = paired_difference(final_losses(arm), final_losses(twin)) if twin else None
     downstream = downstream_difference(arm, baseline) if baseline else None
-    judgement = judge(measured.headline, evidence, downstream, measured.problems)
+    judgement = judge(measured.headline, evidence, downstream, measured.problems, at_flops)
     if baseline is None or judgement.verdict is Verdict.UNMATCHED:
         return Finding(arm, unit, (), None, downstream, judgement, missing, at_flops)
     budget = _equal_budget(arm, baseline, unit)
@@ -171,9 +175,10 @@ def _equal_budget(arm: ArmResult, baseline: ArmResult, unit: Unit) -> EqualBudge
     if not kind:
         return None
     losses = paired_difference(final_losses(arm), final_losses(baseline))
-    saved = {each: _saved(arm, baseline, each) for each in Unit}
+    clocked = not matching.clock_problems(arm, baseline)
+    saved = {each: _saved(arm, baseline, each) for each in Unit if clocked or each not in CLOCKED}
     billed = {each: saving for each, saving in saved.items() if saving.n}
-    return EqualBudget(kind, saved[unit], losses, billed)
+    return EqualBudget(kind, saved.get(unit, UNKNOWN), losses, billed)
 
 
 def _saved(arm: ArmResult, baseline: ArmResult, unit: Unit) -> Estimate:

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 from django.db import connection
 from django.db.models import F
+from django.db.models.fields.json import KT
+from numpy.typing import NDArray
 
-from training.records import Purpose
+from training.records import EFFECTIVE_SO_FAR, Purpose
 from webapp.experiments.models import Arm, Experiment
 from webapp.results import statements
 from webapp.results.comparison import ArmResult, Comparison, Evaluations, Line, SeedRun, Test, TestScore
+from webapp.results.curves import Floats
 from webapp.results.recent import Recent
 from webapp.runs.models import TERMINAL, CostLine, Point, Run, Score, Series, State
 
@@ -21,6 +24,10 @@ VALIDATION = "val/loss"
 """The series that claims rest on; averages of the training loss never do."""
 POINT = np.dtype([("steps", ">i8"), ("tokens", ">i8"), ("executed", ">f8"), ("seconds", ">f8"), ("losses", ">f8")])
 """A packed point."""
+
+
+MACHINE = {"device": KT("environment__device"), "threads": KT("environment__threads")}
+"""What of a run's environment decides about its wall time; the rest of it is large."""
 
 
 SEEN: Recent[str, Comparison] = Recent(most=16)
@@ -49,18 +56,25 @@ def evaluated(experiment: Experiment) -> int:
 def _comparison(experiment: Experiment) -> Comparison:
     arms = list(Arm.objects.filter(experiment=experiment).order_by("-is_baseline", "id"))
     shown = ("arm", "code", "seed", "state", "joules", "fence", "event_seq")
-    runs = list(Run.objects.filter(arm__experiment=experiment).order_by("seed").only(*shown))
+    runs = list(Run.objects.filter(arm__experiment=experiment).order_by("seed").only(*shown).annotate(**MACHINE))
     evaluations, lines = _evaluations(runs), _lines(experiment)
     by_arm: dict[int, list[SeedRun]] = defaultdict(list)
     for run in runs:
         bill = lines.get(run.pk, ())
-        by_arm[run.arm_id].append(SeedRun(run.code, run.seed, run.state, evaluations[run.pk], bill, run.joules))
+        by_arm[run.arm_id].append(
+            SeedRun(run.code, run.seed, run.state, evaluations[run.pk], bill, run.joules, _machine(run))
+        )
     scores = _scores(experiment)
     results = tuple(
         ArmResult(arm.code, arm.label, index, arm.is_baseline, arm.spec, tuple(by_arm[arm.pk]), _tests(scores[arm.pk]))
         for index, arm in enumerate(arms)
     )
     return Comparison(experiment.code, experiment.title, experiment.question, results)
+
+
+def _machine(run: Any) -> str:
+    """As `MACHINE` has it; empty for a run that no worker has started."""
+    return f"{run.device}, {run.threads or 1} threads" if run.device else ""
 
 
 def _evaluations(runs: Iterable[Run]) -> dict[int, Evaluations]:
@@ -79,21 +93,36 @@ def _read(runs: list[int]) -> dict[int, Evaluations]:
 
     PostgreSQL packs each series into bytes: a million points arrive in a second, as rows they take ten.
     """
-    phases: dict[int, list[Evaluations]] = defaultdict(list)
+    found: dict[tuple[int, str], NDArray[np.void]] = {}
+    effective: dict[tuple[int, str], NDArray[np.void]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(statements.EVALUATIONS, {"runs": runs, "name": VALIDATION})
-        for run, packed in cursor:
+        cursor.execute(statements.EVALUATIONS, {"runs": runs, "names": [VALIDATION, EFFECTIVE_SO_FAR]})
+        for run, phase, name, packed in cursor:
             points = np.frombuffer(packed, POINT).astype(POINT.newbyteorder("="))
-            points = points[np.argsort(points["steps"])]
-            before = phases[run][-1].steps[-1] if phases[run] else 0
-            columns = (points[name].copy() for name in ("tokens", "executed", "seconds", "losses"))
-            phases[run].append(Evaluations(before + points["steps"], *columns))
+            (found if name == VALIDATION else effective)[run, phase] = points[np.argsort(points["steps"])]
+    phases: dict[int, list[Evaluations]] = defaultdict(list)
+    telling = {run for run, _ in effective}
+    for (run, phase), points in found.items():
+        before = phases[run][-1].steps[-1] if phases[run] else 0
+        columns = (points[name].copy() for name in ("tokens", "executed", "seconds", "losses"))
+        told = _effective(points, effective.get((run, phase))) if run in telling else np.full(points.size, np.nan)
+        phases[run].append(Evaluations(before + points["steps"], *columns, effective=told))
     return {run: _joined(parts) for run, parts in phases.items()}
 
 
+def _effective(points: NDArray[np.void], told: NDArray[np.void] | None) -> Floats:
+    """Effective FLOPs at each evaluation of a run that tells them: the executed where it had nothing to tell yet."""
+    costs: Floats = points["executed"].copy()
+    if told is not None:
+        _, ours, theirs = np.intersect1d(points["steps"], told["steps"], return_indices=True)
+        costs[ours] = told["losses"][theirs]
+    return costs
+
+
 def _joined(parts: list[Evaluations]) -> Evaluations:
-    names = ("steps", "tokens", "executed", "seconds", "losses")
-    return Evaluations(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    names = ("steps", "tokens", "executed", "seconds", "losses", "effective")
+    *columns, effective = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+    return Evaluations(*columns, effective=effective)
 
 
 def _lines(experiment: Experiment) -> dict[int, tuple[Line, ...]]:

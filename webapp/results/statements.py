@@ -20,11 +20,11 @@ SELECT md5(concat_ws(E'\\n',
 """
 """Whole rows, so that a column added later is in it."""
 EVALUATIONS = """
-SELECT series.run_id,
+SELECT series.run_id, series.phase, series.name,
     string_agg(int8send(step) || int8send(tokens) || float8send(flops) || float8send(seconds)
         || float8send(CASE WHEN finite THEN coalesce(value, 'NaN') ELSE 'NaN' END), ''::bytea)
 FROM runs_series AS series JOIN runs_point AS point ON point.series_id = series.id
-WHERE series.run_id = ANY(%(runs)s) AND series.name = %(name)s AND NOT superseded
+WHERE series.run_id = ANY(%(runs)s) AND series.name = ANY(%(names)s) AND NOT superseded
 GROUP BY series.id
 ORDER BY min(flops), series.id
 """

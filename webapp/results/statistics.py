@@ -150,6 +150,8 @@ def paired_saving(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Est
 def saving_at(ours: Mapping[int, Reach], theirs: Mapping[int, Reach], against: str = "baseline") -> Estimate:
     """Saving at equal loss. A seed that did not get there, or was there too early to tell, leaves a bound only."""
     seeds = sorted(ours.keys() & theirs.keys())
+    if not seeds:
+        return Estimate(None, 0, note="no seed tells this cost along the way in both")
     plain = paired_saving({s: ours[s].cost for s in seeds}, {s: theirs[s].cost for s in seeds})
     missed = sum(ours[seed].kind == "missed" for seed in seeds)
     behind = sum(theirs[seed].kind == "missed" for seed in seeds)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from webapp.results import notation
+from webapp.results import inherited, notation
+from webapp.results.ask import Sources
 from webapp.results.comparison import ArmResult, Comparison, Mean, Test, Unit
 from webapp.results.savings import Contest, Finding, contests, findings
 from webapp.results.tables import Table
@@ -59,6 +60,7 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
         "title": comparison.title,
         "question": comparison.question,
         "baseline": comparison.baseline.code if comparison.baseline else None,
+        "inherited_weights": Sources.CHARGED.value if inherited.inherits(comparison) else inherited.NOTHING,
         "arms": [_arm_json(arm) for arm in comparison.arms],
         "findings": [_finding_json(finding) for finding in found],
         "contests": [_contest_json(contest) for contest in contests(found)],

@@ -23,8 +23,17 @@ class Judgement:
     reasons: tuple[str, ...]
 
 
-def judge(headline: Estimate, evidence: Evidence | None, downstream: Mean | None, problems: Sequence[str]) -> Judgement:
+def judge(
+    headline: Estimate,
+    evidence: Evidence | None,
+    downstream: Mean | None,
+    problems: Sequence[str],
+    at_flops: Estimate | None = None,
+) -> Judgement:
     """Judge the saving at the headline target; `downstream` is the paired accuracy difference to the baseline.
+
+    `at_flops` is the final loss less that of the dense arm of as many FLOPs, where there is one: a method that such an
+    arm, fully decayed, outdoes has saved nothing that training for less would not have saved.
 
     It saves only if the whole interval is above 0, its p-value survives the correction for all methods judged with
     it, and downstream accuracy is not worse by more than its noise, one standard error over seeds. A bound carries no
@@ -42,7 +51,9 @@ def judge(headline: Estimate, evidence: Evidence | None, downstream: Mean | None
         lost, noise = 100 * -downstream.value, 100 * downstream.stderr
         reason = f"downstream accuracy fell by {lost:.2g} points, more than its noise of {noise:.2g}"
         return Judgement(Verdict.NO_EVIDENCE, (reason,))
-    return Judgement(Verdict.SAVES, ("the whole interval is above 0 and downstream accuracy holds",))
+    if at_flops is not None and at_flops.interval is not None and at_flops.interval.low > 0:
+        return Judgement(Verdict.NO_EVIDENCE, ("the dense arm of equal FLOPs ended at a lower loss",))
+    return Judgement(Verdict.SAVES, ("the whole interval is above 0, and no fall in downstream accuracy was shown",))
 
 
 def _doubt(headline: Estimate, evidence: Evidence | None) -> str:

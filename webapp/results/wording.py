@@ -54,7 +54,9 @@ DEFINITIONS = (
     ),
     (
         "Bounds",
-        "One censored seed turns the estimate into a bound, or it is not shown, with how many seeds did not reach L.",
+        "One censored seed turns the estimate into a bound, or it is not shown, with how many seeds did not reach L. "
+        "What is shown therefore leans a little towards the method: of methods without any effect, those are shown "
+        "whose seeds all came as low as the baseline's worst.",
     ),
     (
         "Target losses",
@@ -72,13 +74,15 @@ DEFINITIONS = (
         "Verdict",
         "Saves: the whole interval at the headline target is above 0, its p-value survives the correction, and mean "
         "downstream accuracy is not worse by more than one standard error over seeds. No evidence: the interval "
-        "contains 0, there is none, or the correction undoes it. Costs more: the whole interval is below 0, and that "
-        "survives the correction. Unmatched: baseline, seeds, scores or ledger are incomplete.",
+        "contains 0, there is none, the correction undoes it, or the dense arm of equal FLOPs surely ended at a lower "
+        "loss. Costs more: the whole interval is below 0, and that survives the correction. "
+        "Unmatched: baseline, seeds, scores or ledger are incomplete.",
     ),
     (
         "Matched",
         "The baseline differs in method and budget alone, has the arm's steps or its executed FLOPs (within 2%), spent "
-        "its whole budget, and its learning rate decayed in full, to a tenth of the peak or less. An unmatched "
+        "its whole budget, and its learning rate decayed in full, to a tenth of the peak or less. Every seed that was "
+        "launched has finished, in both arms. Wall time and energy besides want one kind of machine. An unmatched "
         "comparison shows no saving: a baseline cut short would make one.",
     ),
 )
@@ -149,14 +153,23 @@ def _at_equal_loss(finding: Finding) -> str:
     target, estimate = finding.headline
     goal = f"the baseline's final loss ({target.loss:.3f}, the highest of its seeds)"
     if estimate.value is None or estimate.bound == "at most":
-        return f"Its cost at equal loss, {goal}, is not shown: {estimate.note}."
+        least = "" if estimate.value is None or estimate.value >= 0 else f" exactly: {1 - estimate.value:.2f}× or more"
+        return f"Its cost at equal loss, {goal}, is not shown{least}: {estimate.note}."
     if estimate.bound:
-        return f"To reach {goal} it saves at least {notation.percent(estimate.value)}: {estimate.note}."
-    ratio = f"To reach {goal} {finding.arm.label} needs {1 - estimate.value:.2f}× the baseline's {finding.cost_label}"
-    if estimate.interval is None:
+        saved = notation.percent(estimate.value)
+        return f"To reach {goal} its seeds saved at least {saved}, a bound without an interval: {estimate.note}."
+    span = estimate.interval
+    value, *ends = _ratios(1 - estimate.value, *((1 - span.high, 1 - span.low) if span else ()))
+    ratio = f"To reach {goal} {finding.arm.label} needs {value}× the baseline's {finding.cost_label}"
+    if span is None:
         return f"{ratio}; {estimate.note}."
-    low, high = 1 - estimate.interval.high, 1 - estimate.interval.low
-    return f"{ratio}, 95% interval {low:.2f} to {high:.2f}, n = {estimate.n} seeds ({estimate.interval.method})."
+    return f"{ratio}, 95% interval {ends[0]} to {ends[1]}, n = {estimate.n} seeds ({span.method})."
+
+
+def _ratios(*values: float) -> list[str]:
+    """Two decimals, or as many as it takes to tell each of them from 1."""
+    digits = next((d for d in range(2, 6) if all(value == 1 or round(value, d) != 1 for value in values)), 6)
+    return [f"{value:.{digits}f}" for value in values]
 
 
 def _together(finding: Finding) -> str:
@@ -199,6 +212,8 @@ def _ended(difference: Estimate) -> str:
     rise, span, n = difference.value or 0.0, difference.interval, difference.n
     width = f" (95% interval {span.low:+.3f} to {span.high:+.3f})".replace("-", "−") if span else ""
     seeds = f"n = {n} {'seed' if n == 1 else 'seeds'}"
+    if abs(rise) < 0.0005:
+        return f"ended at the same loss to 0.001 nats{width}, {seeds}"
     return f"ended {abs(rise):.3f} nats {'higher' if rise > 0 else 'lower'}{width}, {seeds}"
 
 

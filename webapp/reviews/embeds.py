@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from webapp.results.ask import Ask, Tab
+from webapp.results import inherited
+from webapp.results.ask import Ask, Sources, Tab
 from webapp.results.comparison import Comparison, Unit
 from webapp.results.panels import TABLES, Panel, panels, units
 from webapp.results.savings import findings
@@ -34,9 +36,17 @@ class Gallery:
             for tab in Tab:
                 known = [each.value for each in units(tab, self.comparison)]
                 for panel in panels(self.comparison, Ask(tab=tab, unit=unit), found):
-                    drawn.setdefault(panel.name, (panel, known))
+                    drawn.setdefault(panel.name, (self._charged(panel), known))
             self._drawn[unit] = drawn
         return self._drawn[unit]
+
+    def _charged(self, panel: Panel) -> Panel:
+        """Reports charge inherited weights, and say so where there are any."""
+        if not inherited.inherits(self.comparison):
+            return panel
+        chart = panel.chart and inherited.on_chart(panel.chart, panel.name, self.comparison, Sources.CHARGED)
+        table = inherited.in_table(panel.table, panel.name, self.comparison, Sources.CHARGED)
+        return replace(panel, chart=chart, table=table)
 
     def embeds(self, references: Sequence[Reference]) -> tuple[Embed, ...]:
         """Each embed drawn. Raises BadReport, naming the line of every one that cannot be."""

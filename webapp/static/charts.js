@@ -4,7 +4,8 @@
 //
 // A figure is {"data": [...], "layout": {...}}. A trace says what it is in `meta`, never how it looks:
 // (with {% include "charts.html" %} in the page's `scripts` block).
-//   meta.arm   its place in the palette; 0 is the baseline (ink), 1 to 7 vary in colour, dash and marker together
+//   meta.arm   its place in the palette; 0 is the baseline (ink), 1 to 7 vary in colour, dash and marker together;
+//              from 8 on the colours come again, with other dashes and markers
 //   meta.role  "mean" (a strong line, the default), "seed" (thin and faint), "band" (filled, no line), "bar", "point",
 //              "front" (a thin grey line that belongs to no arm)
 // A colour in the layout (of a shape, an annotation) is a token name, e.g. "--ink-2".
@@ -57,7 +58,9 @@ function resolved(name) {
 
 /** Colour, dash and marker of an arm in the present theme. */
 export function arm(index) {
-  const { light, dark, dash, symbol } = ARMS[index % ARMS.length];
+  const place = index && 1 + ((index - 1) % (ARMS.length - 1)), round = Math.floor((index - 1) / (ARMS.length - 1));
+  const { light, dark } = ARMS[place];
+  const { dash, symbol } = index ? ARMS[1 + ((place - 1 + round) % (ARMS.length - 1))] : ARMS[0];
   return { color: scheme.matches ? dark : light, dash, symbol };
 }
 

@@ -18,8 +18,9 @@ from django.urls import reverse
 
 from tests.webapp.results import planted
 from training.records import Purpose
-from training.spec import RunSpec
+from training.spec import Budget, RunSpec
 from webapp.results.comparison import ArmResult, Comparison, Evaluation, Evaluations, Line, SeedRun, Unit
+from webapp.results.matching import stopped
 
 BILL = (
     Line("train", Purpose.TRAIN, 80.0, 40.0, 8.0, 800),
@@ -59,6 +60,24 @@ def test_a_sunk_source_leaves_every_one_of_many_points_as_columns() -> None:
     assert tuple(run.evaluations) == tuple(
         Evaluation(at.steps, at.tokens - 200, at.executed - 20.0, at.seconds - 2.0, at.loss) for at in points
     )
+
+
+def test_what_a_source_cost_while_it_was_watched_is_no_cost_below_nothing_and_its_steps_go_too() -> None:
+    from webapp.results import inherited
+
+    spec = RunSpec(budget=Budget(tokens=1000))
+    points = tuple(Evaluation(s, 100 * s, 10.0 * s, float(s), 5.0 - s / 10) for s in range(1, 11))
+    bill = (
+        Line("pretrain", Purpose.SOURCE, 40.0, 40.0, 4.0, 400),
+        Line("continue", Purpose.TRAIN, 60.0, 60.0, 6.0, 600),
+    )
+    seed = SeedRun("r", 0, "succeeded", points, bill)
+    charged = Comparison("c", "", "", (ArmResult("a", "Continued", 0, True, spec, (seed,)),))
+    (arm,) = inherited.sunk(charged).arms
+    (run,) = arm.runs
+    assert [(at.steps, at.tokens, at.executed) for at in run.evaluations] == [(s, 100 * s, 10.0 * s) for s in range(7)]
+    assert (run.total(Unit.STEPS), run.total(Unit.TOKENS)) == (6, 600)
+    assert stopped(arm) == stopped(charged.arms[0]) == ()
 
 
 def test_a_charged_source_is_part_of_the_cost() -> None:

@@ -40,7 +40,7 @@ def test_a_record_shows_its_arm_its_machine_and_its_rules() -> None:
     page = client.get("/records/").content.decode()
     assert "Half the price?" in page
     assert "On 2 x Xeon, 1 thread, queue cpu" in page
-    assert "Version 1. An arm takes part" in page
+    assert "Version 2. An arm takes part" in page
     assert f"/experiments/{experiment.code}/" in page
     assert "paired t" in page
 

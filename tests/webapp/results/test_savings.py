@@ -124,8 +124,16 @@ def test_another_setting_is_unmatched_and_named(spec: RunSpec, said: str) -> Non
 
 
 def test_fewer_than_three_shared_seeds_are_unmatched() -> None:
-    few = against_dense(0.9, 0.8, runs=(run(1, share=0.9), run(2, share=0.9), run(3, share=0.9, state="failed")))
+    few = against_dense(0.9, 0.8, runs=(run(1, share=0.9), run(2, share=0.9)))
     assert reasons(few) == "2 seeds finished in both arms, 3 needed"
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled", "running", "quarantined"])
+def test_an_arm_is_judged_by_all_its_seeds_or_not_at_all(state: str) -> None:
+    """Who leaves out the seeds that went wrong chooses among results."""
+    runs = [run(seed, share=0.9, lag=0.8) for seed in (1, 2, 3, 4)]
+    some = against_dense(0.9, 0.8, runs=(*runs, replace(runs[0], seed=5, state=state)))
+    assert reasons(some) == f"1 of 5 runs of the arm did not finish (1 {state})"
 
 
 def test_no_baseline_is_unmatched() -> None:
@@ -238,3 +246,62 @@ def test_a_method_that_plans_for_less_of_its_budget_did_not_stop_early() -> None
     short = arm("Short", [run(seed, steps=round(0.6 * steps)) for seed in range(3)], spec=spec)
     assert not stopped(whole)
     assert len(stopped(short)) == 3
+
+
+@pytest.mark.parametrize(("ours", "verdict"), [(0.2, Verdict.NO_EVIDENCE), (0.4, Verdict.SAVES)])
+def test_a_method_that_scores_worse_downstream_has_saved_nothing(ours: float, verdict: Verdict) -> None:
+    found = against_dense(0.9, 0.8)
+    rival = arm("EST", found.arms[1].runs, index=1, spec=EST, acc=ours)
+    (finding,) = findings(comparison(found.arms[0], rival))
+    assert finding.downstream is not None
+    assert finding.downstream.value == pytest.approx(ours - 0.3)
+    assert finding.judgement.verdict is verdict
+
+
+def test_a_lower_score_is_better_where_the_test_says_so() -> None:
+    found = against_dense(0.9, 0.8)
+    ours, theirs = (replace(each.scores[0], higher_is_better=False) for each in found.arms)
+    rival = arm("EST", found.arms[1].runs, index=1, spec=EST, acc=0.2)
+    ours = replace(rival.scores[0], higher_is_better=False)
+    both = comparison(replace(found.arms[0], scores=(theirs,)), replace(rival, scores=(ours,)))
+    finding = findings(both)[0]
+    assert finding.downstream is not None
+    assert finding.downstream.value == pytest.approx(0.1)
+
+
+def test_a_run_of_either_side_that_stopped_early_is_told() -> None:
+    whole, short = against_dense(0.9, 0.8), [run(seed, share=0.9, lag=0.8, steps=400) for seed in SEEDS]
+    assert "3 runs of the arm stopped before the end of the budget" in reasons(
+        comparison(whole.arms[0], replace(whole.arms[1], runs=tuple(short)))
+    )
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_bill_of_either_side_that_disagrees_with_its_curve_is_told(side: int) -> None:
+    found = against_dense(0.9, 0.8)
+    first, *others = found.arms[side].runs
+    lines = tuple(replace(line, executed=2 * line.executed) for line in first.lines)
+    arms = [*found.arms]
+    arms[side] = replace(arms[side], runs=(replace(first, lines=lines), *others))
+    assert reasons(comparison(*arms)) == "the ledger of 1 run is incomplete or disagrees with the curve"
+
+
+def on(machine: str, **changes: Any) -> Comparison:
+    found = against_dense(0.9, 0.8, **changes)
+    first, *others = found.arms[1].runs
+    return comparison(found.arms[0], replace(found.arms[1], runs=(replace(first, machine=machine), *others)))
+
+
+def test_wall_time_on_several_kinds_of_machine_is_not_compared() -> None:
+    mixed = on("H200, 16 threads")
+    assert findings(mixed)[0].judgement.verdict is Verdict.SAVES
+    assert findings(mixed, Unit.SECONDS)[0].judgement.reasons == ("the runs were on 2 kinds of machine",)
+    budget = findings(mixed)[0].budget
+    assert budget is not None
+    assert Unit.SECONDS not in budget.by_unit
+
+
+def test_wall_time_with_and_without_compilation_is_not_compared() -> None:
+    compiled = on("", spec=RunSpec(methods=("est",), compile=True))
+    assert findings(compiled, Unit.SECONDS)[0].judgement.reasons == ("torch.compile is not the same in both arms",)
+    assert findings(compiled)[0].judgement.verdict is Verdict.SAVES

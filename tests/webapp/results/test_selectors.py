@@ -11,6 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from tests.webapp.results import planted
 from training import records
+from training.records import EFFECTIVE_SO_FAR
 from training.spec import RunSpec
 from webapp.experiments.models import Arm, Experiment
 from webapp.results.comparison import Unit
@@ -131,6 +132,36 @@ def test_steps_run_on_over_phases() -> None:
     cost = {"flops": 7e11, "tokens": 1, "seconds": 70.0}
     Point.objects.create(series=later, step=50, value=3.0, fence=1, event=99, **cost)
     assert comparison(experiment).arms[0].runs[0].evaluations[-1].steps == 650
+
+
+def sparse() -> tuple[Experiment, Series]:
+    """One run whose first half is dense and second half sparse, and the series that tells so."""
+    half = planted.run(1)
+    lines = tuple(replace(line, effective=0.7 * line.executed) for line in half.lines)
+    experiment = planted.experiment()
+    stored = planted.store(experiment, planted.arm("Sparse", [replace(half, lines=lines)]))
+    return experiment, Series.objects.create(run=Run.objects.get(arm=stored), phase="train", name=EFFECTIVE_SO_FAR)
+
+
+def test_effective_flops_along_the_way_are_those_that_the_run_told() -> None:
+    experiment, told = sparse()
+    executed = dict(Point.objects.filter(series__name="val/loss").values_list("step", "flops"))
+    late = {step: 0.5 * flops for step, flops in executed.items() if step > 300}
+    cost = {"flops": 1.0, "tokens": 1, "seconds": 1.0, "fence": 1, "event": 99}
+    Point.objects.bulk_create(Point(series=told, step=step, value=value, **cost) for step, value in late.items())
+    (run,) = comparison(experiment).arms[0].runs
+    curve = run.curve(Unit.EFFECTIVE)
+    assert curve is not None
+    assert list(curve.costs) == [late.get(at.steps, at.executed) for at in run.evaluations]
+    assert [run.effective(at) for at in run.evaluations] == list(curve.costs)
+
+
+def test_effective_flops_that_no_run_told_along_the_way_are_not_made_up() -> None:
+    experiment, _ = sparse()
+    (run,) = comparison(experiment).arms[0].runs
+    assert run.curve(Unit.EFFECTIVE) is None
+    assert run.effective(run.evaluations[-1]) is None
+    assert run.total(Unit.EFFECTIVE) == pytest.approx(0.7 * (run.total(Unit.EXECUTED) or 0.0))
 
 
 def test_scores_of_another_version_are_another_test() -> None:

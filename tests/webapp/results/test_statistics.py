@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -227,3 +229,19 @@ def test_misses_on_both_sides_leave_nothing() -> None:
     ours = {1: Reach(70, "missed"), 2: Reach(70, "reached"), 3: Reach(70, "reached")}
     theirs = {1: Reach(90, "reached"), 2: Reach(90, "missed"), 3: Reach(90, "reached")}
     assert saving_at(ours, theirs).value is None
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "bound"),
+    [("missed", "reached", "at most"), ("reached", "early", "at most"), ("early", "reached", "at least"),
+     ("reached", "missed", "at least"), ("early", "early", "")],
+)  # fmt: skip
+def test_a_seed_that_was_not_seen_crossing_bounds_the_saving_on_its_own_side(
+    ours: Literal["reached", "early", "missed"], theirs: Literal["reached", "early", "missed"], bound: str
+) -> None:
+    """A cost that could be higher flatters, one that could be lower hides."""
+    sides = [{seed: Reach(cost, "reached") for seed in (1, 2)} for cost in (80.0, 100.0)]
+    found = saving_at({**sides[0], 3: Reach(80.0, ours)}, {**sides[1], 3: Reach(100.0, theirs)})
+    assert found.bound == bound
+    assert (found.value is None) == (bound == "")
+    assert found.interval is None

@@ -40,6 +40,18 @@ def test_a_downstream_loss_within_its_noise_is_forgiven() -> None:
     assert judge(saving(0.05, 0.3), ALONE, Mean(-0.009, 0.01, 3), ()).verdict is Verdict.SAVES
 
 
+def lower(low: float, high: float) -> Estimate:
+    return Estimate((low + high) / 2, 3, Interval(low, high, "t-interval, n = 3"), p=0.01, spread=0.05)
+
+
+def test_a_saving_that_training_for_less_would_have_made_is_no_evidence() -> None:
+    judgement = judge(saving(0.05, 0.3), ALONE, LEVEL, (), lower(0.01, 0.2))
+    assert judgement.verdict is Verdict.NO_EVIDENCE
+    assert judgement.reasons == ("the dense arm of equal FLOPs ended at a lower loss",)
+    for twin in (lower(-0.2, -0.01), lower(-0.01, 0.2), None):
+        assert judge(saving(0.05, 0.3), ALONE, LEVEL, (), twin).verdict is Verdict.SAVES
+
+
 def test_a_saving_without_downstream_scores_is_unmatched() -> None:
     assert judge(saving(0.05, 0.3), ALONE, None, ()).verdict is Verdict.UNMATCHED
 

@@ -79,6 +79,7 @@ CARD = Card(
             0.27,
             "ResNet-32 of twice the width on CIFAR-100, 90 % sparse, freezing 20 % and leaving out 20 %",
             "main text; the authors' patent description",
+            of_dense=False,
         ),
         Claim(
             "0.66 points more accuracy than MEST at 95 % sparsity, at the same FLOPs",
@@ -91,6 +92,7 @@ CARD = Card(
             0.15,
             "the same network and data, 60 % and 90 % sparse, mean of three runs",
             "appendix E",
+            of_dense=False,
         ),
     ),
     stages=stages,
