@@ -58,18 +58,33 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     parser.add_argument("spec", type=Path, help="a run spec as JSON; {} is the default one")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("var/run"), help="points, costs, scores, weights, checkpoints")
+    parser.add_argument(
+        "--out", type=Path, help="points, costs, scores, weights, checkpoints; default: var/runs, by spec and seed"
+    )
     parser.add_argument("--cache", type=Path, default=Path("var/cache"), help="tokenised data")
     parser.add_argument("--data", type=Path, default=Path("var/data"), help="where text:<name> is looked up")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser.parse_args()
 
 
+class Taken(ValueError):
+    """The folder holds another run; the message says which."""
+
+
+def own(home: Path, spec: RunSpec, seed: int) -> None:
+    """Make the run's folder, or go on in it; refuses one whose checkpoints are of another spec or seed."""
+    home.mkdir(parents=True, exist_ok=True)
+    stamp, ours = home / "run.json", {"digest": spec.digest(), "seed": seed}
+    if stamp.exists() and json.loads(stamp.read_text()) != ours:
+        raise Taken(f"{home} holds a run of another spec or seed: name another folder with --out, or remove it")
+    stamp.write_text(json.dumps(ours))
+
+
 def train(spec: RunSpec, options: argparse.Namespace) -> None:
     device = torch.device(options.device)
     if spec.deterministic:
         make_deterministic(device)
-    options.out.mkdir(parents=True, exist_ok=True)
+    own(options.out, spec, options.seed)
     lab = Lab(
         spec,
         assembly.task(spec, device, cache_root=options.cache, data_root=options.data),
@@ -88,18 +103,21 @@ def train(spec: RunSpec, options: argparse.Namespace) -> None:
     )
     for score in scores:
         spread = f" ± {score.stderr:.4f}" if score.stderr is not None else ""
-        print(f"{score.task:>12} {score.metric:<10} {score.value:.4f}{spread}  n = {score.n}")
+        print(f"{score.task:>20} {score.metric:<14} {score.value:.4f}{spread}  n = {score.n}")
 
 
 def main() -> int:
     options = arguments()
     try:
-        train(RunSpec.model_validate_json(options.spec.read_bytes()), options)
+        spec = RunSpec.model_validate_json(options.spec.read_bytes())
+        options.out = options.out or Path("var/runs") / f"{spec.digest()[:12]}-seed-{options.seed}"
+        train(spec, options)
+        print(f"written to {options.out}")
     except ValidationError as failure:
         for path, message in problems(failure).items():
             print(f"{options.spec}: {path or 'the spec'}: {message}", file=sys.stderr)
         return 2
-    except (OSError, DataError) as failure:
+    except (OSError, DataError, Taken) as failure:
         print(failure, file=sys.stderr)
         return 2
     except Cancelled as stop:

@@ -104,14 +104,22 @@ def environment(spec: RunSpec, seed: int, device: torch.device) -> dict[str, Any
     }
 
 
+RESULTS = (":(exclude,top,glob)**/evidence.json", ":(exclude,top)docs/measured.md")
+"""What measurements write: it changes no run."""
+
+
 def _revision() -> str:
     """The commit of the code that runs, with a plus when files differ from it; from the environment in an image."""
-    here = Path(__file__).parent
     try:
-        command = ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12"]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        changed = _git("status", "--porcelain", "--", ":/", *RESULTS)
+        return _git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.SubprocessError):
         return os.environ.get("FLOPWISE_REVISION", "unknown")
+
+
+def _git(*command: str) -> str:
+    here = ["git", "-C", str(Path(__file__).parent)]
+    return subprocess.run([*here, *command], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
 
 def _processor() -> str:

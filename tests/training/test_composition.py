@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.training.workbench import Workbench
-from training import catalog
+from training import assembly, catalog
 from training.parts.bits import Bits
 from training.records import Purpose
 from training.spec import RunSpec
@@ -55,6 +55,29 @@ def test_a_budget_in_flops_gives_each_phase_the_steps_that_one_in_steps_does(kno
 def test_layers_drawn_by_chance_cost_what_is_forecast_on_average(knobs: Knobs, bench: Workbench) -> None:
     spec = together(bench, TEXT, knobs, WHOLE[TEXT])
     assert bench.train(spec).training() == pytest.approx(spec.train_flops(), rel=0.02)
+
+
+class Forgetful(dict[str, Any]):
+    """Counts of steps that a ledger never finds again, so that it counts every step."""
+
+    def __contains__(self, key: object) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"est": {"layers": 0.5, "heads": 1, "mlp": 1, "stage1": 1, "stage2": 0}, "spfde": {"freeze": 0.2}},
+        {"est": {}, "spfde": {}, "fractrain": {}},
+    ],
+)
+def test_a_step_that_is_booked_without_counting_costs_what_it_would_count(knobs: Knobs, bench: Workbench) -> None:
+    """Of two layers the front one runs frozen, or the back one learns, which costs more."""
+    spec = together(bench, TEXT, knobs, 40)
+    lab = bench.lab(spec)
+    lab.ledger._measured = Forgetful()
+    assembly.run(lab)
+    assert bench.train(spec).training() == lab.ledger.training[0]
 
 
 @pytest.mark.parametrize("mode", ["pfq", "dfq"])

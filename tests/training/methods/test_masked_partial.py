@@ -16,6 +16,8 @@ from training.loop import Hook, Loop
 from training.methods.masked_partial.card import MaskedPartialKnobs, core_density, core_flops
 from training.methods.masked_partial.core import merged
 from training.methods.masked_partial.factored import Factored
+from training.models.images import IMAGE_PRESETS
+from training.models.shape import PRESETS
 from training.spec import RunSpec
 
 METHOD = "masked_partial"
@@ -46,18 +48,29 @@ def inputs(lab: Lab) -> Tensor:
 
 
 class Watch(Hook):
-    """Holds what each parameter was before the step, and tells what of it moved, by whose turn it was."""
+    """Tells of each step what moved, by whose turn it was: of each parameter, and of what the optimiser holds of it."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model, self.before, self.moved = model, dict[str, Tensor](), list[tuple[bool, dict[str, Tensor]]]()
 
     def before_step(self, loop: Loop, batch: Any) -> Any:
-        self.before = {name: value.detach().clone() for name, value in self.model.named_parameters()}
+        self.before = self._now(loop)
         return batch
 
     def after_step(self, loop: Loop) -> None:
-        moved = {name: value.detach() != self.before[name] for name, value in self.model.named_parameters()}
+        now = self._now(loop)
+        moved = {name: value != self.before.get(name, torch.zeros_like(value)) for name, value in now.items()}
         self.moved.append((bool(loop.notes["core_step"]), moved))
+
+    def _now(self, loop: Loop) -> dict[str, Tensor]:
+        """Values by name; moments as `<parameter> <moment>`, nothing before there are any."""
+        found = {}
+        for name, value in self.model.named_parameters():
+            found[name] = value.detach().clone()
+            for moment, state in loop.learner.optimizer.state.get(value, {}).items():
+                if isinstance(state, Tensor) and state.shape == value.shape:
+                    found[f"{name} {moment}"] = state.clone()
+        return found
 
 
 def watched(bench: Workbench, task: str, knobs: dict[str, Any], **changes: Any) -> tuple[nn.Module, Watch]:
@@ -83,10 +96,11 @@ def test_a_core_step_moves_nothing_outside_the_core(
     outside = 0
     for moved in (moved for turn, moved in watch.moved if turn):
         assert any(of_one.any() for of_one in moved.values())
-        for name, of_one in moved.items():
+        for place, of_one in moved.items():
+            name = place.split()[0]
             mask = inside[name] if isinstance(inside[name], Tensor) else torch.full_like(of_one, bool(inside[name]))
             outside += int((~mask).sum())
-            assert not of_one[~mask].any(), name
+            assert not of_one[~mask].any(), place
     assert outside
 
 
@@ -97,6 +111,9 @@ def test_a_full_step_moves_what_is_outside_the_core_too(task: str, knobs: dict[s
     ever = {name: torch.stack([moved[name] for turn, moved in watch.moved if not turn]).any(0) for name in names}
     still = {name for name, moved in ever.items() if not moved.any()}
     assert not still
+    inside = model.get_submodule("core").members(model)  # type: ignore[operator]
+    cut = [name for name in names if isinstance(inside.get(name), Tensor)]
+    assert all(ever[name][~inside[name]].any() for name in cut if not inside[name].all())
 
 
 @pytest.mark.parametrize(("task", "knobs"), [*CORES, ("language_modelling", {"core": "width", "share": 0.25})])
@@ -179,6 +196,37 @@ def test_a_sparse_core_saves_effective_flops_only(bench: Workbench) -> None:
     assert 0.2 < density < 1
 
 
+@pytest.mark.parametrize(
+    ("shape", "length", "masked"),
+    [
+        (PRESETS["gpt2-tiny"], 64, lambda s: 6 * s.layers * (s.projection_macs + s.mlp_macs)),
+        (IMAGE_PRESETS["resnet14"], 1, lambda s: sum(block.train_flops for block in s.blocks)),
+        (
+            IMAGE_PRESETS["vit-nano"],
+            1,
+            lambda s: sum(block.train_flops - 7 * block.attention_macs for block in s.blocks),
+        ),
+    ],
+    ids=["decoder", "resnet", "vit"],
+)
+def test_masks_discount_the_products_of_masked_matrices_and_no_others(shape: Any, length: int, masked: Any) -> None:
+    """Scores of attention, stem and head are dense."""
+    whole, inside = shape.train_flops(length), masked(shape)
+    found = core_density(MaskedPartialKnobs(core="sparse", share=0.1), shape, length)
+    assert found == pytest.approx((whole - 0.9 * inside) / whole)
+    assert found > 0.1
+
+
+@pytest.mark.parametrize(("task", "knobs"), CORES)
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_every_core_survives_interruption(task: str, knobs: dict[str, Any], optimizer: str, bench: Workbench) -> None:
+    optim = {"name": optimizer, "learning_rate": 0.01}
+    spec = bench.spec(METHOD, MaskedPartialKnobs(**knobs), task=task, budget={"steps": 12}, optim=optim)
+    smooth, torn = bench.train(spec), bench.train(spec, stop_every=5)
+    assert torn.attempts > 1
+    assert all(torch.equal(weight, torn.weights()[name]) for name, weight in smooth.weights().items())
+
+
 def test_the_core_is_scored_beside_the_network(bench: Workbench) -> None:
     done = bench.train(bench.spec(METHOD))
     scores = {(score.task, score.metric): score.value for score in done.lab.score(done.outcome)}
@@ -209,6 +257,7 @@ def test_a_factored_matrix_is_never_made_whole() -> None:
         ({"task": "image_classification", "knobs": {METHOD: {"core": "low_rank"}}}, "for decoders"),
         ({"task": "image_classification", "model": {"preset": "vit-nano"}}, "depth or sparse"),
         ({"knobs": {METHOD: {"core_steps": 0, "full_steps": 0}}}, "nothing would train"),
+        ({"methods": [METHOD, "fractrain"], "knobs": {METHOD: {"core": "low_rank"}}}, "low precision does not round"),
     ],
 )
 def test_what_does_not_suit_is_refused(body: dict[str, Any], said: str) -> None:

@@ -48,6 +48,13 @@ def test_what_was_never_right_has_no_event_and_is_hard_unless_the_knob_says_easy
     assert never.scores("easy")[1] == 0
 
 
+def test_the_share_that_nobody_judged_is_told() -> None:
+    counts = told(1)
+    assert counts.unjudged(torch.tensor([1])) == 0
+    assert counts.unjudged(torch.tensor([0, 1])) == 0.5
+    assert counts.unjudged(torch.tensor([], dtype=torch.int64)) == 0
+
+
 def test_events_are_forgotten_when_the_next_interval_begins() -> None:
     counts = told(1, 0, 1)
     counts.reset()

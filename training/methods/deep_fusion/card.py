@@ -8,15 +8,18 @@ the mean of its parts' logits. The zeros off the diagonal are trained like every
 from learnt features, not from random values. Fusing again makes a tree. Self-fusion fuses a network with itself.
 
 **What was read.** Mazzawi, Gonzalvo, Wunder, Jerome and Dherin (Google), arXiv 2306.11903, ICML 2024: the abstracts of
-all versions, the opening of the introduction, the captions of figure 2 and table 1, and digests. From these: the
-operator's form (Eq. 5), trees, self-fusion, T5 pre-training with span corruption, and one million steps for every node
-of a tree. **No result table could be read, and no official code exists: no number of the paper stands here.**
+all versions, the opening of the introduction, the captions of figure 2 and table 1, and digests. From these:
+a fusion operator (Eq. 5), trees, self-fusion, T5 pre-training on C4, one million steps for every node
+and seven million for the largest tree. **No
+result table could be read, and no official code exists: no number of the paper stands here.**
 
-**What is inferred.** How the operator maps onto attention, gated MLPs, position biases and tied heads; the fresh
-optimiser and the second warm-up after a fusion; norms; the tie-breaking noise of self-fusion. Moments are not carried
-over: an element that was zero has no second moment, so its first Adam step would be huge. A tied head cannot be halved,
-because it is the embedding: the last norm's gain is divided instead, by k for GPT-2 and Llama, by the square root of k
-for a tied T5, whose logits shrink with the width by themselves. The head's width stays, so attention keeps its scale.
+**What is inferred.** The operator's exact form, rebuilt from a digest so that it keeps the mean; span corruption as
+T5's task; the tree of seven nodes of equal steps, from its seven million; how the operator maps onto attention, gated
+MLPs, position biases and tied heads; the fresh optimiser and the second warm-up after a fusion; norms; the tie-breaking
+noise of self-fusion. Moments are not carried over: an element that was zero has no second moment, so its first Adam
+step would be huge. A tied head cannot be halved, because it is the embedding: the last norm's gain is divided instead,
+by k for GPT-2 and Llama, by the square root of k for a tied T5, whose logits shrink with the width by themselves. The
+head's width stays, so attention keeps its scale.
 
 **When the fused network computes the mean of its parts.** With zeros off the diagonal: always in self-fusion, up to
 the noise. For different networks only with `grouped` norms, whose statistics stay those of each part; with the
@@ -64,7 +67,7 @@ WIDTHS = ("width", "heads", "kv_heads", "mlp")
 class DeepFusionKnobs(Knobs):
     """The tree, how long its nodes train, and the choices that the paper leaves open."""
 
-    nets: int = Field(2, ge=2, le=8, title="Networks per fusion", description="k; figure 2 shows two (as read)")
+    nets: int = Field(2, ge=2, le=8, title="Networks per fusion", description="k; two in the example (inferred)")
     levels: int = Field(1, ge=1, le=3, title="Levels of fusion", description="1 is leaves and one fusion; 2 is a tree")
     self_fusion: bool = Field(
         False, title="Self-fusion", description="fuse copies of one network, a variant of the paper (as read)"
@@ -230,7 +233,7 @@ CARD = Card(
         Claim(
             "accelerates the training of T5 and needs fewer resources, at equal or better quality",
             None,
-            "T5 on C4 with span corruption; with carefully optimised training dynamics; no figure could be read",
+            "T5 on C4; with carefully optimised training dynamics; no figure could be read",
             "abstracts",
         ),
     ),
@@ -242,6 +245,6 @@ CARD = Card(
         "self-fusion": DeepFusionKnobs(self_fusion=True, leaf_steps=0.75),
         "tree of seven": DeepFusionKnobs(levels=2),
     },
-    presets_note="the tree is setting 4 of figure 2, every node of equal steps; leaves of 75 % are our choice",
+    presets_note="the tree is inferred from the seven million steps of figure 2's setting 4; leaves of 75 % are ours",
     reproduction=REPRODUCTION,
 )

@@ -111,9 +111,15 @@ class Evolve(Hook):
     def on_end(self, loop: Loop) -> None:
         open_all(self.model)
 
+    @property
+    def learning(self) -> int:
+        """Running layers that learn: where another method froze some, a layer's cost depends on which ones run."""
+        layers = (layer for layer in gated(self.model) if layer.gate.runs)
+        return sum(any(parameter.requires_grad for parameter in layer.parameters()) for layer in layers)
+
 
 def attach(lab: Lab, phase: str, learner: Learner, until: Until, knobs: EstKnobs) -> list[Hook]:
     evolve = Evolve(learner.model, knobs, lab.spec, seed=lab.seed, steps=lab.steps(until, learner.model))
     around = learner.signature
-    learner.signature = lambda: (around(), evolve.counts)
+    learner.signature = lambda: (around(), evolve.counts, evolve.learning)
     return [evolve]

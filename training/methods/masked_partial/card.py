@@ -20,10 +20,10 @@ start of the residual, norms of the core's own (as in slimmable networks) and ev
 
 **How it is counted.** Executed: a core step costs what the core costs. Width, depth and low rank are really cut, so
 their core steps are cheaper; a sparse core is masked, its products stay dense, so it executes everything and only its
-effective FLOPs are fewer. With a low rank the full step also forms the sum of residual and product once per step; the
-forecast leaves that out: rank / (tokens per step) of the matrices. The saving is against dense training of as many
-steps, in which the full network would get every update; here it gets the share of full steps directly. Someone who
-needs both networks compares with two trainings, one of each.
+effective FLOPs are fewer. With a low rank the full step also forms the sum of residual and product, once per
+micro-batch; the forecast leaves that out: rank / (tokens of a micro-batch) of the matrices. The saving is against
+dense training of as many steps, in which the full network would get every update; here it gets the share of full steps
+directly. Someone who needs both networks compares with two trainings, one of each.
 
 **What to watch.** Adam's second moment mixes gradients of two functions for the core's entries, and its bias correction
 counts the steps of whole tensors. Networks without norms (the plain CNN) have nothing to switch.
@@ -37,6 +37,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
+from training import catalog
 from training.catalog import Card, Claim, Stage
 from training.knobs import Knobs
 from training.models.images import ImageShape
@@ -152,7 +153,8 @@ def core_density(knobs: MaskedPartialKnobs, shape: Any, context: int) -> float:
         return 1.0
     if isinstance(shape, ImageShape):
         parts = shape.part_flops()
-        blocks, total = sum(parts[1:-1]), sum(parts)
+        scores = 7 * sum(block.attention_macs for block in shape.blocks)
+        blocks, total = sum(parts[1:-1]) - scores, sum(parts)
     else:
         scores = 7 * shape.layers * shape.score_macs(context)
         blocks, total = shape.block_train_flops(context) - scores, shape.train_flops(context)
@@ -174,6 +176,8 @@ def refuses(knobs: MaskedPartialKnobs, spec: Any) -> str:
         return "a low-rank core is for decoders; choose width, depth or sparse"
     if family == "vit" and knobs.core == "width":
         return "a width core is for convolutional networks and decoders; choose depth or sparse"
+    if knobs.core == "low_rank" and any("precision" in catalog.card(name).owns for name in spec.methods):
+        return "a low-rank core keeps its matrices as two factors, which low precision does not round; choose another"
     return ""
 
 

@@ -49,7 +49,10 @@ class PlusProduct(nn.Module):
         super().__init__()
         u, s, v = torch.linalg.svd(weight.detach(), full_matrices=False)
         root = s[:rank].sqrt()
-        self.left, self.right = nn.Parameter(u[:, :rank] * root), nn.Parameter(root[:, None] * v[:rank])
+        # row by row, as checkpoints store moments: fused optimisers pair a weight's entries with those of its state as
+        # they lie in memory, and the decomposition gives columns
+        self.left = nn.Parameter((u[:, :rank] * root).contiguous())
+        self.right = nn.Parameter((root[:, None] * v[:rank]).contiguous())
 
     def forward(self, residual: Tensor) -> Tensor:
         return residual + self.left @ self.right

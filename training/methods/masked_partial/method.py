@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -36,22 +37,34 @@ class Alternate(Hook):
         self.outside = []
         if not self.cores_turn:
             return
-        for name, parameter in self.learner.model.named_parameters():
-            mask = self.inside.get(name, False)
-            if isinstance(mask, Tensor):
-                self.outside += [(held, mask, held.detach().clone()) for held in self._held(parameter)]
+        for parameter, mask in self._cut():
+            self.outside += [(held, mask, held.detach().clone()) for held in (parameter, *self._state(parameter))]
 
     def after_step(self, loop: Loop) -> None:
+        """Put back what was outside; state that this step's optimiser made first was nothing there before."""
+        if not self.cores_turn:
+            return
+        known = {id(held) for held, _, _ in self.outside}
         with torch.no_grad():
             for held, mask, before in self.outside:
                 held.copy_(torch.where(mask, held, before))
+            for parameter, mask in self._cut():
+                for held in self._state(parameter):
+                    if id(held) not in known:
+                        held.mul_(mask)
         self.outside = []
 
-    def _held(self, parameter: nn.Parameter) -> list[Tensor]:
-        """The parameter and what the optimiser holds of its size."""
+    def _cut(self) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """Parameters of which a part is the core's, with its mask."""
+        for name, parameter in self.learner.model.named_parameters():
+            mask = self.inside.get(name, False)
+            if isinstance(mask, Tensor):
+                yield parameter, mask
+
+    def _state(self, parameter: nn.Parameter) -> list[Tensor]:
+        """What the optimiser holds of the parameter's size."""
         state = self.learner.optimizer.state.get(parameter, {})
-        held = [value for value in state.values() if isinstance(value, Tensor) and value.shape == parameter.shape]
-        return [parameter, *held]
+        return [value for value in state.values() if isinstance(value, Tensor) and value.shape == parameter.shape]
 
 
 def transform(lab: Lab, model: nn.Module, knobs: MaskedPartialKnobs) -> nn.Module:

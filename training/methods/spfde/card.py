@@ -16,7 +16,9 @@ masks. The paper's own repository holds no code.
 what the easiest p % are a part of, frozen batch norms in evaluation mode, ties broken by lot, and that a block is
 pruned to the target when it freezes, because what would be grown then could never learn. The knobs say which. The
 paper's interval is 5 of 160 epochs; here it is a share of the run, 1 of 32, so that every budget has as many. It
-should hold an epoch at least, or some examples are not judged in it; these stay in use.
+should hold two epochs at least, since an event takes two visits. In shorter ones examples that were not seen are taken
+as hard, and leave when the judged ones are too few: then data leave by lot, and the series `method/left_unjudged`, the
+share of the last exchange that was never predicted right in its interval, says so.
 
 **How it is counted.** Equal epochs is the paper's view and the default: an epoch over less data has fewer steps, so a
 share of (1 - left out) of the budget's steps is trained, and the schedule runs over these. The knob offers equal steps;

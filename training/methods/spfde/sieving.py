@@ -79,6 +79,10 @@ class Forgetting:
         hard = self.events.masked_fill(~self.learnt, NEVER_EASY)
         return (hard if unlearnt == "hard" else self.events).cpu()
 
+    def unjudged(self, index: Tensor) -> float:
+        """The share of these examples that was not predicted right since the last reset."""
+        return float(1 - self.learnt[index.to(self.learnt.device)].float().mean()) if len(index) else 0.0
+
     def reset(self) -> None:
         for counter in (self.events, self.right, self.learnt):
             counter.zero_()
@@ -98,7 +102,9 @@ class Sieving(Hook):
 
     def after_step(self, loop: Loop) -> None:
         if self.timetable.begins(loop.step):
-            self.sieve.exchange(self._easiest(loop.step))
+            easiest = self._easiest(loop.step)
+            loop.note("left_unjudged", self.counts.unjudged(easiest))
+            self.sieve.exchange(easiest)
             self.counts.reset()
         loop.note("left_out", len(self.sieve.queue))
 
