@@ -40,9 +40,18 @@ def test_a_card_is_complete(name: str) -> None:
     assert card.title
     assert card.family
     assert card.tasks
+    assert set(card.tasks) <= set(catalog.tasks()), f"{name} is for a task that is not there"
     assert len(card.text) > 40
     assert all(field.title and field.description for field in card.knobs.model_fields.values())
     assert name == "dense" or (card.paper.startswith("https://") and card.claims)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_does_something(name: str) -> None:
+    functions = ("run", "transform", "until", "attach", "finish")
+    offered = [function for function in functions if callable(getattr(catalog.load(name), function, None))]
+    assert offered, f"method.py of {name} has none of {', '.join(functions)}: it would train as dense"
+    assert ("run" in offered) == ("phases" in catalog.card(name).owns or name == "dense")
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -83,7 +92,9 @@ def test_twenty_steps_run_cost_and_predict(name: str, task: str, bench: Workbenc
 @pytest.mark.parametrize(("name", "task"), CASES)
 def test_the_forecast_is_what_was_counted(name: str, task: str, bench: Workbench) -> None:
     spec = bench.spec(name, task=task, budget={"steps": 60})
-    assert bench.train(spec).training() == pytest.approx(spec.train_flops(), rel=0.01)
+    counted, forecast = bench.train(spec).training(), spec.train_flops()
+    hint = "does the method act, does `Learner.signature` tell the live part, do `stages` say what it executes?"
+    assert counted == pytest.approx(forecast, rel=0.01), f"counted ÷ forecast = {counted / forecast:.3f}: {hint}"
 
 
 @pytest.mark.parametrize(("name", "task"), CASES)
