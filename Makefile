@@ -1,5 +1,5 @@
 # make demo [ARGS=--until-done]   start everything on this machine and watch a comparison run
-# make test [ARGS="-k est"]       lint, types, contracts and every test; ARGS go to pytest
+# make test [ARGS="-k est"]       lint, types, contracts and every test, on all cores; ARGS go to pytest
 # make lint                       the first three only
 #
 # Needs python3.11 with venv, and make. Everything else is installed into .venv from requirements.txt.
@@ -16,7 +16,7 @@ demo: $(READY)
 	@$(BIN)/python -m webapp.demo $(ARGS)
 
 test: $(READY) system lint
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(READY)
 	@$(BIN)/ruff check

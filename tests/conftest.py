@@ -1,4 +1,4 @@
-"""One PostgreSQL and one Valkey for the whole test session, from the same wheels as the demo."""
+"""One PostgreSQL and one Valkey for each process that runs tests, from the same wheels as the demo."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ _valkey = Valkey(_home / "valkey")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the servers before Django reads its settings."""
+    """Start the servers before Django reads its settings; where workers run the tests, each has its own."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
     os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(64))
     os.environ["DATABASE_URL"] = _postgres.start().url
