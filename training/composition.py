@@ -16,18 +16,35 @@ if TYPE_CHECKING:
     from training.spec import DataSpec, RunSpec
 
 Path = tuple[str, ...]
+MOST_STEPS = 10_000_000
+MOST_FLOPS = 1e24
+"""The longest run, in either unit."""
 
 
 def disagreements(spec: RunSpec) -> Iterator[tuple[Path, str]]:
     """Where fields that are sound by themselves do not suit each other: the path, and a sentence that says why."""
-    yield from _data(spec)
-    yield from _methods(spec)
+    found = [*_data(spec), *_methods(spec), *_evals(spec)]
+    yield from found or _budget(spec)
+
+
+def _evals(spec: RunSpec) -> Iterator[tuple[Path, str]]:
     task = catalog.task(spec.task)
     if len(set(spec.evals)) != len(spec.evals):
         yield ("evals",), "a task is named twice"
     for name in spec.evals:
         if name not in task.evals:
             yield ("evals",), f"{task.title} is not judged by {name!r}; there are {', '.join(task.evals)}"
+
+
+def _budget(spec: RunSpec) -> Iterator[tuple[Path, str]]:
+    """Baselines restate a budget in steps and in FLOPs, so it has to be within the limits of both."""
+    given = "steps" if spec.budget.steps else "tokens" if spec.budget.tokens else "flops"
+    if (steps := spec.steps()) > MOST_STEPS:
+        yield ("budget", given), f"that is {steps:.3g} steps here; at most {MOST_STEPS:,}"
+    elif (flops := spec.train_flops()) > MOST_FLOPS:
+        yield ("budget", given), f"that executes {flops:.3g} FLOPs; at most {MOST_FLOPS:.0g}"
+    elif (twin := flops / (spec.shape.train_flops(spec.length) * spec.tokens_per_step)) > MOST_STEPS:
+        yield ("budget", given), f"a dense arm of as many FLOPs would train {twin:.3g} steps; at most {MOST_STEPS:,}"
 
 
 def _data(spec: RunSpec) -> Iterator[tuple[Path, str]]:

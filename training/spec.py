@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from training import catalog
-from training.composition import disagreements, stages
+from training.composition import MOST_FLOPS, MOST_STEPS, disagreements, stages
 from training.data.names import DOMAIN, DOMAIN_SOURCES
 from training.knobs import Knobs, Strict
 from training.models.shape import Savings, savings
@@ -59,6 +59,9 @@ class DataSpec(Strict):
         return domain
 
 
+MOST_METHODS = 4
+
+
 class ModelSpec(Strict):
     """Which network; the data decide its vocabulary, or its image size and classes."""
 
@@ -68,9 +71,9 @@ class ModelSpec(Strict):
 class Budget(Strict):
     """How long to train: steps, tokens or executed FLOPs, exactly one of them."""
 
-    steps: int | None = Field(None, ge=1, le=10_000_000, title="Steps", description="optimiser steps")
+    steps: int | None = Field(None, ge=1, le=MOST_STEPS, title="Steps", description="optimiser steps")
     tokens: int | None = Field(None, ge=1, le=10**13, title="Tokens", description="training tokens")
-    flops: float | None = Field(None, ge=1, le=1e24, title="FLOPs", description="executed training FLOPs")
+    flops: float | None = Field(None, ge=1, le=MOST_FLOPS, title="FLOPs", description="executed training FLOPs")
 
     @model_validator(mode="after")
     def one(self) -> Budget:
@@ -118,7 +121,7 @@ class RunSpec(Strict):
     compile: bool = Field(False, title="torch.compile", description="needs a C++ compiler on the worker")
     deterministic: bool = Field(True, title="Deterministic", description="one thread on CPU, bitwise resume")
     eval_points: int = Field(20, ge=1, le=1000, title="Evaluations", description="validation passes over the budget")
-    methods: Annotated[tuple[str, ...], Field(min_length=1, max_length=4, title="Methods")] = ("dense",)
+    methods: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_METHODS, title="Methods")] = ("dense",)
     knobs: dict[str, SerializeAsAny[Knobs]] = Field(default_factory=dict, title="Knobs")
     evals: Annotated[tuple[str, ...], Field(max_length=8, title="Downstream tasks")] = ("cloze", "choice", "probe")
 
@@ -241,7 +244,8 @@ class RunSpec(Strict):
 
 def _judge(methods: Any, given: dict[str, Any]) -> tuple[dict[str, Knobs], list[InitErrorDetails]]:
     """The knobs of the arm's methods, each by its own class, and what is wrong with them."""
-    known = [name for name in methods if name in catalog.names()] if isinstance(methods, list | tuple) else []
+    offered = set(catalog.names())
+    known = [name for name in methods[:MOST_METHODS] if name in offered] if isinstance(methods, list | tuple) else []
     judged: dict[str, Knobs] = {}
     errors: list[InitErrorDetails] = []
     for name in given.keys() - set(known):

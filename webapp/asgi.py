@@ -4,6 +4,8 @@ import os
 
 from django.core.asgi import get_asgi_application
 
+from webapp.limits import bounded
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 os.environ.setdefault("DATABASE_POOL", "on")
-application = get_asgi_application()
+application = bounded(get_asgi_application())

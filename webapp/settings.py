@@ -58,6 +58,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "axes.middleware.AxesMiddleware",
+    "webapp.limits.Guard",
 ]
 ROOT_URLCONF = "webapp.urls"
 ASGI_APPLICATION = "webapp.asgi.application"
@@ -83,7 +84,15 @@ longer before it tries again than a lease lasts."""
 DATABASES = {"default": env.db("DATABASE_URL")}
 DATABASES["default"] |= {
     "CONN_MAX_AGE": 0,
-    "OPTIONS": DATABASES["default"].get("OPTIONS", {}) | {"pool": POOL},
+    "OPTIONS": {
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+    }
+    | DATABASES["default"].get("OPTIONS", {})
+    | {"pool": POOL},
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

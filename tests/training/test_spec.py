@@ -95,3 +95,23 @@ def test_steps_of_a_network_that_no_stage_trains_are_not_made_up() -> None:
     assert spec.flops_per_step_of(spec.shape) > 0
     with pytest.raises(LookupError, match="est: no stage of the card trains"):
         spec.flops_per_step_of(PRESETS["gpt2-nano"])
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [
+        ({"flops": 1e24}, "budget.flops: that is 6.17e+13 steps here"),
+        ({"tokens": 10**13}, "budget.tokens: that is 4.88e+09 steps here"),
+    ],
+)
+def test_a_budget_is_within_the_limits_of_steps_too(budget: dict[str, float], said: str) -> None:
+    with pytest.raises(ValidationError) as failure:
+        RunSpec.model_validate({"budget": budget, "methods": ["est"]})
+    assert [f"{path}: {words}".split(";")[0] for path, words in problems(failure.value).items()] == [said]
+
+
+def test_a_method_whose_dense_twin_would_train_for_ever_is_refused() -> None:
+    """An ensemble of ten passes a step: the dense arm of equal FLOPs has more steps than a run may have."""
+    body = {"task": "image_classification", "methods": ["soe"], "budget": {"steps": 10_000_000}}
+    with pytest.raises(ValidationError, match="a dense arm of as many FLOPs would train"):
+        RunSpec.model_validate(body)

@@ -9,6 +9,7 @@ from math import ceil
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
@@ -28,6 +29,8 @@ def handle(failure: Exception, context: Mapping[str, Any]) -> Response:
     headers = {}
     if challenge := getattr(failure, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
+    if problem.status_code == 503:
+        headers["Retry-After"] = "5"
     if wait := getattr(failure, "wait", None):
         headers["Retry-After"] = str(ceil(wait))
     return Response(document(problem), status=problem.status_code, headers=headers, content_type=MEDIA_TYPE)
@@ -55,6 +58,8 @@ def _problem(failure: Exception) -> Problem:
             return Problem(413, "too-large", "The body is larger than this address takes.")
         case SuspiciousOperation():
             return Problem(400, "malformed", "The request is malformed.")
+        case OperationalError() | InterfaceError():
+            return Problem(503, "unavailable", "The database is busy or away; nothing was lost. Try again in a moment.")
         case APIException():
             return Problem(failure.status_code, _code(failure), str(failure.detail))
         case _:

@@ -17,7 +17,8 @@ from rest_framework.renderers import BaseRenderer
 from webapp.api.problems import Problem
 
 DEEPEST = 20
-_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+"""Each character is looked at once: a string that never ends takes the rest, and is not tried from every quote."""
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 

@@ -33,7 +33,7 @@ def project() -> Project:
 def login(home: Home) -> Login:
     """Somebody who may do everything in the demo's project; what is kept in `home` holds on every start."""
     kept = home.login() or Login("demo", secrets.token_urlsafe(15), "")
-    user, _ = get_user_model().objects.get_or_create(username=kept.username)
+    user, _ = get_user_model().objects.update_or_create(username=kept.username, defaults={"is_staff": True})
     if not user.check_password(kept.password):
         user.set_password(kept.password)
         user.save()

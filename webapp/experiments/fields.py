@@ -102,9 +102,9 @@ def _number(text: str) -> Any:
     for kind in (int, float):
         try:
             number = kind(text)
-        except ValueError:
+            return number if math.isfinite(number) else text
+        except (ValueError, OverflowError):  # thousands of digits are neither
             continue
-        return number if math.isfinite(number) else text
     return text
 
 

@@ -170,7 +170,7 @@ def arms(request: HttpRequest) -> HttpResponse:
     verb, _, place = request.POST.get("do", "").partition(".")
     data = request.POST.copy()
     numbers = ExperimentForm(data, projects=Project.objects.none()).numbers
-    number = int(place) if place.isdecimal() else -1
+    number = int(place) if place.isdecimal() and len(place) < 10 else -1
     if verb == "add" and data.get("add.method") in catalog.names():
         number = max(numbers, default=-1) + 1
         labels = [str(data.get(f"arms.{known}.label", "")) for known in numbers]

@@ -156,7 +156,9 @@ def _defaults(found: DcptFinding, limit: float) -> dict[str, str]:
 def _level(request: HttpRequest, found: DcptFinding) -> float:
     """The measured tokens that the address names, else the last."""
     text, levels = request.GET.get("at", ""), study_chart.levels(found)
-    return min(levels, key=lambda level: abs(level * 1e9 - int(text))) if text.isdecimal() else levels[-1]
+    if not text.isdecimal() or len(text) > 18:
+        return levels[-1]
+    return min(levels, key=lambda level: abs(level * 1e9 - int(text)))
 
 
 def _answers(found: DcptFinding, form: Questions) -> list[Answer]:

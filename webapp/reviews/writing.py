@@ -69,8 +69,9 @@ def submit(request: HttpRequest, code: str) -> HttpResponse:
     report = report_of(request, code)
     require(person(request), report.experiment.project)
     revision = request.POST.get("revision", "")
+    number = int(revision) if revision.isdecimal() and len(revision) < 10 else 0
     try:
-        services.submit(report, person(request), revision=int(revision) if revision.isdecimal() else 0)
+        services.submit(report, person(request), revision=number)
     except Late as refusal:
         messages.error(request, f"Not submitted: {refusal}.")
     except BadReport as refusal:

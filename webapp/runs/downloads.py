@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.core.handlers.asgi import ASGIRequest
+from django.http import (
+    FileResponse,
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
 from django.shortcuts import get_object_or_404
 from django.utils.text import slugify
 from django.views.decorators.http import require_GET
@@ -14,6 +24,7 @@ from webapp.results.tables import Table
 from webapp.runs.models import Artifact, Point, Run
 from webapp.teams.access import person
 
+PIECE = 1 << 18
 ROWS_SHOWN = 200
 """Newest points that the table on the page shows; the CSV has all."""
 
@@ -36,7 +47,7 @@ def points_csv(request: HttpRequest, code: str) -> HttpResponse:
 
 
 @require_GET
-def artifact(request: HttpRequest, code: str, name: str) -> FileResponse:
+def artifact(request: HttpRequest, code: str, name: str) -> HttpResponseBase:
     """One file of a run's weights, as an attachment; `name` only selects among the files that are there."""
     owned = Artifact.objects.filter(run__in=Run.objects.for_user(person(request)), kind="weights")
     found = get_object_or_404(owned.select_related("run__arm"), code=code)
@@ -44,7 +55,18 @@ def artifact(request: HttpRequest, code: str, name: str) -> FileResponse:
     if file is None:
         raise Http404
     offered = f"{slugify(found.run.arm.label) or 'run'}-seed-{found.run.seed}-{name}"
-    return FileResponse(file.open("rb"), as_attachment=True, filename=offered, content_type="application/octet-stream")
+    kind = "application/octet-stream"
+    if not isinstance(request, ASGIRequest):
+        return FileResponse(file.open("rb"), as_attachment=True, filename=offered, content_type=kind)
+    headers = {"Content-Length": str(file.stat().st_size), "Content-Disposition": f'attachment; filename="{offered}"'}
+    return StreamingHttpResponse(_pieces(file), content_type=kind, headers=headers)
+
+
+async def _pieces(file: Path) -> AsyncIterator[bytes]:
+    """A file piece by piece: of one that is read as it comes, an ASGI server keeps all in memory."""
+    with await sync_to_async(file.open, thread_sensitive=False)("rb") as source:
+        while piece := await sync_to_async(source.read, thread_sensitive=False)(PIECE):
+            yield piece
 
 
 def files(artifact: Artifact) -> list[Path]:

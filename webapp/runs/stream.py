@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ import redis
 import redis.asyncio
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import Error, connection, connections
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
@@ -24,6 +26,7 @@ from django.views.decorators.http import require_GET
 
 from webapp.runs import queue, selectors
 from webapp.runs.models import TERMINAL, Attempt, Run
+from webapp.teams.access import person
 
 MOST_STREAMS = 500
 """Viewers of one web process; the next one is asked to come again."""
@@ -89,6 +92,8 @@ class Reader:
                 except (redis.RedisError, OSError):
                     subscribed = False
                     await asyncio.sleep(POLL_SECONDS)
+        if self.viewers:  # who joined while the connections closed
+            self.task = asyncio.create_task(self._read())
 
     async def _tell(self) -> None:
         """Hand each run's change since the last reading to its viewers; a full queue drops it."""
@@ -130,18 +135,30 @@ async def events(request: HttpRequest, code: str) -> HttpResponseBase:
     if _reader().streams >= MOST_STREAMS:
         return HttpResponse("too many viewers", status=503, headers={"Retry-After": str(random.randint(2, 10))})
     headers = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
-    stream = _stream(run_id, _cursor(request))
+    stream = _stream(run_id, _cursor(request), person(request).pk)
     return StreamingHttpResponse(stream, content_type="text/event-stream", headers=headers)
 
 
-async def _stream(run_id: int, after: int) -> AsyncIterator[bytes]:
-    """Catch up from the database, then follow the reader; a change that does not join on is caught up again."""
+def _may_see(user_id: int, run_id: int) -> bool:
+    user = get_user_model().objects.filter(pk=user_id, is_active=True).first()
+    return user is not None and Run.objects.for_user(user).filter(pk=run_id).exists()
+
+
+async def _stream(run_id: int, after: int, user_id: int) -> AsyncIterator[bytes]:
+    """Catch up from the database, then follow the reader; a change that does not join on is caught up again.
+
+    Whoever lost access is asked for every few seconds, and follows no longer.
+    """
     reader = _reader()
-    waiting = reader.join(run_id, after)
+    waiting, asked = reader.join(run_id, after), time.monotonic()
     try:
         yield f"retry: {random.randint(2500, 4500)}\n\n".encode()
         change: dict[str, Any] | None = None
         while True:
+            if time.monotonic() - asked >= PING_SECONDS:
+                if not await _ask(_may_see, user_id, run_id):
+                    return
+                asked = time.monotonic()
             if change is None or change["since"] != after or change["reset"]:
                 change = await _ask(selectors.delta, run_id, after)
             if change["seq"] != after or change["more"]:
@@ -156,6 +173,7 @@ async def _stream(run_id: int, after: int) -> AsyncIterator[bytes]:
             while (change := await _next(waiting)) is None or change["seq"] <= after:
                 if change is None:
                     yield b": ping\n\n"
+                    break
     finally:
         reader.leave(run_id, waiting)
 

@@ -15,7 +15,7 @@ from webapp.results.ask import Scale
 from webapp.runs import bill, downloads, lifecycle, selectors, waiting
 from webapp.runs.models import ACTIVE, Run, State, Worker
 from webapp.teams.access import may, person, require
-from webapp.teams.models import AuditEvent, Membership, Role
+from webapp.teams.models import AuditEvent
 
 EVENTS = 50
 """Events that a run's page shows, newest first."""
@@ -27,8 +27,9 @@ VERBS = {
 }
 
 
-def _is_admin(user: Any) -> bool:
-    return bool(user.is_superuser) or Membership.objects.filter(user=user, role=Role.ADMIN).exists()
+def _operates(user: Any) -> bool:
+    """Workers are everybody's, and anybody may be the admin of a project of their own: staff alone take them out."""
+    return bool(user.is_staff or user.is_superuser)
 
 
 @require_GET
@@ -39,7 +40,7 @@ def queue(request: HttpRequest) -> HttpResponse:
         "slots": waiting.slots(),
         "mine": set(mine.filter(state__in=ACTIVE).values_list("pk", flat=True)),
         "line": waiting.line(mine),
-        "admin": _is_admin(person(request)),
+        "admin": _operates(person(request)),
     }
     return render(request, "runs/_queue.html" if "HX-Request" in request.headers else "runs/queue.html", context)
 
@@ -47,8 +48,8 @@ def queue(request: HttpRequest) -> HttpResponse:
 @require_POST
 def drain(request: HttpRequest, worker_id: int) -> HttpResponse:
     """Let a worker finish and take no more, or let it take work again."""
-    if not _is_admin(person(request)):
-        raise PermissionDenied("Draining a worker needs an admin of a project.")
+    if not _operates(person(request)):
+        raise PermissionDenied("Workers serve all projects: draining one needs a staff account.")
     worker = get_object_or_404(Worker, pk=worker_id)
     draining = request.POST.get("draining") == "1"
     Worker.objects.filter(pk=worker.pk).update(draining=draining)

@@ -7,12 +7,19 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth import get_user_model
+from django.contrib.auth.forms import AuthenticationForm, UsernameField
 from django.utils import timezone
 from django.utils.text import slugify
 
 from webapp.teams.models import Project, Role
 
 LIFETIMES = ((7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "a year"))
+
+
+class SignInForm(AuthenticationForm):
+    """Refuses a name that no account can have, before anybody looks for it or writes it down."""
+
+    username = UsernameField(max_length=150, widget=forms.TextInput(attrs={"autofocus": True}))
 
 
 class ProjectForm(forms.Form):

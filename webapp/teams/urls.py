@@ -6,12 +6,17 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
 from webapp.teams import views
+from webapp.teams.forms import SignInForm
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("health/", views.health, name="health"),
     path(
-        "sign-in/", LoginView.as_view(template_name="teams/login.html", redirect_authenticated_user=True), name="login"
+        "sign-in/",
+        LoginView.as_view(
+            template_name="teams/login.html", redirect_authenticated_user=True, authentication_form=SignInForm
+        ),
+        name="login",
     ),
     path("sign-out/", LogoutView.as_view(), name="logout"),
     path("projects/", views.projects, name="projects"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.urls import reverse
 
@@ -25,6 +27,19 @@ def test_an_archived_experiment_leaves_the_list_and_comes_back() -> None:
 
 def test_a_viewer_launches_nothing() -> None:
     assert member(Role.VIEWER).post(NEW, {"title": "x"}).status_code == 403
+
+
+def test_the_button_on_the_experiments_own_page_archives_it() -> None:
+    client = member()
+    client.post(NEW, asked(client))
+    experiment = Experiment.objects.get()
+    for wanted in (True, False):
+        page = client.get(f"/experiments/{experiment.code}/").content.decode()
+        form = page[page.index(f'action="/experiments/{experiment.code}/archive/"') :].partition("</form>")[0]
+        fields = dict(re.findall(r'type="hidden" name="(archived)" value="(.)"', form))
+        client.post(f"/experiments/{experiment.code}/archive/", fields)
+        experiment.refresh_from_db()
+        assert (experiment.archived_at is not None) is wanted
 
 
 def test_a_reviewer_archives_nothing() -> None:

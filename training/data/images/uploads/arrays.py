@@ -95,6 +95,8 @@ def _images(archive: zipfile.ZipFile, name: str) -> _Array:
     npz.judge_pixels(found.shape, found.kind, name, "the archive")
     if found.shape[0] > MAX_IMAGES:
         raise DataError("data.source", f"{name} holds {found.shape[0]} images; at most {MAX_IMAGES}")
+    if found.kind.itemsize > 8:
+        raise DataError("data.source", f"{name} is {found.kind}; give uint8, or shares in [0, 1] as floats")
     return found
 
 
@@ -103,6 +105,8 @@ def _labels(archive: zipfile.ZipFile, prefix: str, images: int) -> NDArray[np.in
     if found.shape != (images,):
         message = f"{prefix}labels has the shape {found.shape}, {prefix}images holds {images} images"
         raise DataError("data.source", f"{message}; give one label per image")
+    if found.kind.kind not in "iu":  # before they are read: a text of a thousand characters may stand for a label
+        raise DataError("data.source", f"{found.name} is {found.kind}; give whole numbers from 0 on")
     return npz.whole_numbers(_whole(archive, found), found.name, "the archive")
 
 
