@@ -14,7 +14,17 @@ from tests.training.workbench import Trained, Workbench
 from training.evaluation import robust
 from training.lab import Lab
 from training.methods.soe.card import SoeKnobs, step_flops
-from training.methods.soe.experts import Experts, Said, alignment, answer, diverse, importance, rectified, synergy
+from training.methods.soe.experts import (
+    Experts,
+    Said,
+    alignment,
+    answer,
+    diverse,
+    importance,
+    rectified,
+    softened,
+    synergy,
+)
 from training.methods.soe.method import attacks
 from training.records import Purpose
 from training.spec import RunSpec
@@ -95,11 +105,24 @@ def test_where_an_expert_is_right_its_favourite_class_learns_nothing_from_the_co
 
 
 def test_the_confidence_target_is_the_probability_of_the_truth() -> None:
-    logits = torch.zeros(1, 4, 3)
-    losses = []
-    for a in (-6.0, 20.0):
-        losses.append(synergy(Said(logits, torch.full((1, 4), a)), LABELS, SoeKnobs(experts=1, weights="sum")))
-    assert losses[1] < losses[0], "R = 1/3 at full confidence is the truth's probability"
+    """The loss is least where the favourite's probability times the sigmoid is the truth's probability."""
+    logits = torch.tensor([[[0.6, 0.3, 0.1]]]).log()
+    knobs, label = SoeKnobs(experts=1, weights="sum"), torch.tensor([1])
+    shares = torch.linspace(0.05, 0.95, 19)
+    losses = [synergy(Said(logits, share.logit().view(1, 1)), label, knobs).item() for share in shares]
+    assert shares[losses.index(min(losses))] == pytest.approx(0.3 / 0.6)
+
+
+def test_the_confidence_loss_counts_by_its_factor() -> None:
+    found = said()
+    none, one, three = (synergy(found, LABELS, SoeKnobs(confidence_loss=factor)) for factor in (0.0, 1.0, 3.0))
+    assert one > none
+    assert three - none == pytest.approx(3 * (one - none).item(), rel=1e-4)
+
+
+def test_a_sharp_soft_choice_is_the_answer() -> None:
+    found = said()
+    assert torch.allclose(softened(found, 1e5), answer(found), atol=1e-4)
 
 
 def test_one_expert_is_adversarial_training_with_a_confidence_head() -> None:
@@ -114,6 +137,12 @@ def test_diversity_is_largest_where_wrong_classes_differ() -> None:
     knobs, labels = SoeKnobs(entropy=0.0, diversity=1.0), torch.tensor([0])
     assert diverse(apart, labels, knobs) == pytest.approx(0.0, abs=1e-3)
     assert diverse(same, labels, knobs) < -10
+
+
+def test_entropy_of_the_mean_is_largest_where_every_class_is_as_likely() -> None:
+    knobs, labels = SoeKnobs(entropy=2.0, diversity=0.0), torch.tensor([0])
+    assert diverse(torch.zeros(2, 1, 3), labels, knobs) == pytest.approx(2 * math.log(3))
+    assert diverse(torch.tensor([[[50.0, 0.0, 0.0]]] * 2), labels, knobs) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_alignment_rises_with_the_cosine() -> None:
@@ -162,32 +191,6 @@ def test_only_ensembles_that_attack_are_billed_for_attacks(name: Any, bench: Wor
     assert trained(bench, SoeKnobs(ensemble=name)).executed(Purpose.ATTACK) == 0
 
 
-def test_sub_models_train_before_they_collaborate(bench: Workbench) -> None:
-    done = trained(bench, SoeKnobs(collaboration=0.25), budget={"steps": 8})
-    lines = {phase: line.examples for (phase, purpose), line in done.lab.ledger.lines.items() if purpose == "train"}
-    assert lines == {"sub-models": 6 * 4, "collaboration": 2 * 4}
-
-
-def test_an_attack_leaves_modes_and_gradients_as_they_were(bench: Workbench) -> None:
-    seen: list[tuple[bool, bool]] = []
-    lab, experts = ensemble(bench)
-    experts.train()
-    batch = lab.task.batch(torch.arange(4))
-
-    def objective(x: Tensor) -> Tensor:
-        seen.append((experts.training, x.requires_grad))
-        return F.cross_entropy(experts(x), batch["labels"], reduction="none")
-
-    from training.parts.pgd import evaluating, pgd
-
-    with evaluating(experts):
-        found = pgd(objective, batch["images"], eps=0.1, step=0.04, steps=3)
-    assert seen == [(False, True)] * 3
-    assert experts.training
-    assert all(parameter.grad is None for parameter in experts.parameters())
-    assert (found - batch["images"]).abs().max() <= 0.1 + 1e-6
-
-
 def test_an_attacker_may_use_every_expert_and_the_choice_itself(bench: Workbench) -> None:
     lab, experts = ensemble(bench)
     batch = lab.task.batch(torch.arange(4))
@@ -197,6 +200,19 @@ def test_an_attacker_may_use_every_expert_and_the_choice_itself(bench: Workbench
     for name, loss in found.items():
         (gradient,) = torch.autograd.grad(loss(images, batch["labels"]).sum(), images)
         assert gradient.abs().sum() > 0, name
+
+
+def test_the_adaptive_attack_gains_by_the_confidence_of_a_wrong_answer(bench: Workbench) -> None:
+    lab, experts = ensemble(bench)
+    batch = lab.task.batch(torch.arange(4))
+    gains = []
+    for own in (3.0, 4.0):
+        for head, bias in zip(experts.heads, (own, -9.0, -9.0), strict=True):
+            assert isinstance(head, nn.Linear)
+            nn.init.zeros_(head.weight)
+            nn.init.constant_(head.bias, bias)
+        gains.append(attacks(experts)["choice"](batch["images"], batch["labels"]))
+    assert (gains[1] > gains[0]).all(), "expert 0 answers the same both times, and is surer the second time"
 
 
 def test_more_attacks_never_leave_more_images_standing(bench: Workbench) -> None:
@@ -250,6 +266,7 @@ def test_two_linear_experts_that_choose_solve_xor_and_their_mean_does_not() -> N
         ({"compile": True}, "torch.compile"),
         ({"micro_batches": 2}, "one micro-batch"),
         ({"knobs": {"soe": {"ensemble": "adp", "experts": 1}}}, "two or more"),
+        ({"knobs": {"soe": {"ensemble": "gal"}}, "model": {"preset": "vit-nano"}}, "differentiates twice"),
     ],
 )
 def test_what_does_not_suit_is_refused(body: dict[str, Any], text: str) -> None:

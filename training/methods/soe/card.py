@@ -67,7 +67,11 @@ class SoeKnobs(Knobs):
     temperature: float = Field(1.0, gt=0, le=100, title="Temperature", description=f"of the weights; {CODE}")
     confidence_loss: float = Field(1.0, ge=0, le=100, title="Confidence loss", description=f"its factor; {CODE}")
     eps: float = Field(
-        0.1, gt=0, le=1, title="Radius", description="of the attack, in pixels of [0, 1]; the code has 0.03"
+        0.1,
+        gt=0,
+        le=1,
+        title="Radius",
+        description="of the attack, in pixels of [0, 1]; the code's default is 0.02, its run.sh sets 0.03",
     )
     attack_steps: int = Field(5, ge=1, le=100, title="Attack steps", description="in training; the code has 10")
     attack_step: float = Field(
@@ -130,7 +134,8 @@ def aligned_flops(shape: ImageShape) -> float:
     for k^2 products, which counts where the side it reads is even.
     """
     dropped = {"cnn": 2 * 7 / 9, "resnet": 2 * (0.9 * 7 / 9 + 0.1 * 3)}
-    strided = sum(block.entry_macs for block in shape.blocks if block.stride > 1)
+    reads = zip((shape.stem, *shape.blocks), shape.blocks, strict=False)
+    strided = sum(block.entry_macs for before, block in reads if block.stride > 1 and before.side % 2 == 0)
     return 12 * shape.macs + dropped.get(shape.family, 0.0) * strided
 
 
@@ -160,6 +165,8 @@ def refuses(knobs: SoeKnobs, spec: Any) -> str:
         return "an attack is made on the whole batch; use one micro-batch"
     if knobs.experts < 2 and knobs.ensemble in ("adp", "gal", "dverge"):
         return f"{knobs.ensemble} compares experts: give two or more"
+    if knobs.ensemble == "gal" and spec.shape.family == "vit":
+        return "gal differentiates twice, which fused attention does not allow; choose a convolutional network"
     return ""
 
 

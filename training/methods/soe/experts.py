@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import NamedTuple
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,7 @@ from training.models.classifier import Classifier
 
 
 class Said(NamedTuple):
-    """What the experts say of a batch."""
+    """What the experts say of a batch, in fp32 whatever they compute in: choices and losses compare small numbers."""
 
     logits: Tensor
     """[M, B, K]."""
@@ -44,7 +45,7 @@ class Experts(nn.Module):
 
     def say(self, images: Tensor) -> Said:
         if not self.chooses:
-            return Said(torch.stack([network(images) for network in self.networks]), images.new_empty(0))
+            return Said(torch.stack([network(images) for network in self.networks]).float(), images.new_empty(0))
         logits, confidence = [], []
         for i, network in enumerate(self.networks):
             assert isinstance(network, Classifier)
@@ -56,7 +57,7 @@ class Experts(nn.Module):
             logits.append(network.head(features))
             own = self.trunks[i](stem) if self.trunks else features
             confidence.append(self.heads[i](own).squeeze(1))
-        return Said(torch.stack(logits), torch.stack(confidence))
+        return Said(torch.stack(logits).float(), torch.stack(confidence).float())
 
     def forward(self, images: Tensor) -> Tensor:
         """The chosen expert's logits, [B, K]; or the logarithm of the mean probability."""
@@ -92,13 +93,19 @@ def synergy(said: Said, labels: Tensor, knobs: SoeKnobs) -> Tensor:
     so that the confidence head takes up the correction there (official code).
     """
     every = labels.expand(said.logits.shape[:2])
-    losses = F.cross_entropy(said.logits.flatten(0, 1).float(), every.flatten(), reduction="none").view_as(every)
+    losses = F.cross_entropy(said.logits.flatten(0, 1), every.flatten(), reduction="none").view_as(every)
     probabilities = said.logits.softmax(-1)
     favourite, truth = probabilities.amax(-1), probabilities.gather(-1, every[..., None]).squeeze(-1).detach()
     right = said.logits.argmax(-1) == every
     confidence = torch.where(right, favourite.detach(), favourite) * said.confidence.sigmoid()
-    own = F.binary_cross_entropy(confidence.clamp(1e-6, 1 - 1e-6), truth)
+    with exactly(truth):
+        own = F.binary_cross_entropy(confidence.clamp(1e-6, 1 - 1e-6), truth)
     return (importance(said, losses, knobs) * losses).sum(0).mean() + knobs.confidence_loss * own
+
+
+def exactly(like: Tensor) -> AbstractContextManager[Any]:
+    """No autocast: CUDA refuses a cross-entropy of probabilities under it, and bf16 makes a Gram matrix indefinite."""
+    return torch.autocast(like.device.type, enabled=False)
 
 
 def importance(said: Said, losses: Tensor, knobs: SoeKnobs) -> Tensor:
@@ -120,8 +127,10 @@ def diverse(logits: Tensor, labels: Tensor, knobs: SoeKnobs) -> Tensor:
     others = torch.ones_like(average, dtype=torch.bool).scatter(1, labels[:, None], False)
     wrong = probabilities.masked_select(others).view(*probabilities.shape[:2], -1)
     unit = F.normalize(wrong, dim=-1).transpose(0, 1)
-    gram = unit @ unit.transpose(1, 2) + 1e-6 * torch.eye(unit.shape[1], device=unit.device)
-    return (knobs.entropy * entropy + knobs.diversity * torch.logdet(gram)).mean()
+    with exactly(unit):
+        gram = unit @ unit.transpose(1, 2) + 1e-6 * torch.eye(unit.shape[1], device=unit.device)
+        volume = torch.logdet(gram)
+    return (knobs.entropy * entropy + knobs.diversity * volume).mean()
 
 
 def alignment(gradients: list[Tensor]) -> Tensor:

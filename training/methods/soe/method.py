@@ -113,14 +113,14 @@ class Layer(Hook):
 
 
 def dverge_step(loop: Loop, batch: Batch, *, knobs: SoeKnobs, drawn: Layer) -> Tensor:
-    """Each expert learns images that look like the labelled one to the features of every other expert.
+    """Each expert learns to keep the label of images that look like other ones to the features of every other expert.
 
     Yang et al., "DVERGE: Diversifying vulnerabilities for enhanced robust generation of ensembles", 2020, equation 3:
-    from another image of the batch, move within the ball until the features of a layer are those of the labelled image.
+    from the labelled image, move within the ball until the features of a layer are those of another image.
     """
     attack = Attack(loop, knobs)
     networks = [network for network in attack.experts.networks if isinstance(network, Classifier)]
-    distilled = [_distilled(attack, network, drawn.layer, batch["images"]) for network in networks]
+    distilled = [distilled_images(attack, network, drawn.layer, batch["images"]) for network in networks]
     with loop.learner.precision():
         terms = [
             _losses(network(distilled[j]), batch["labels"]).mean()
@@ -129,22 +129,28 @@ def dverge_step(loop: Loop, batch: Batch, *, knobs: SoeKnobs, drawn: Layer) -> T
             if i != j
         ]
     if knobs.also_adversarial:
-        terms.append(_apart(attack.experts.say(attack.answered(batch)).logits, batch["labels"]))
+        attacked = attack.answered(batch)
+        with loop.learner.precision():
+            terms.append(_apart(attack.experts.say(attacked).logits, batch["labels"]))
     return _updated(loop, torch.stack(terms).sum())
 
 
-def _distilled(attack: Attack, network: Classifier, layer: int, images: Tensor) -> Tensor:
-    """Neighbours in the batch, moved within the ball towards the images' features after so many blocks."""
-    with attack.loop.lab.ledger.within(Purpose.ATTACK), evaluating(attack.experts), torch.no_grad():
-        goal = _front(network, layer, images)
+def distilled_images(attack: Attack, network: Classifier, layer: int, images: Tensor) -> Tensor:
+    """Images, moved within the ball towards the features that their neighbours in the batch have after so many blocks.
+
+    They keep their own labels: what they borrow is what this network alone is deceived by.
+    """
+    loop = attack.loop
+    with loop.lab.ledger.within(Purpose.ATTACK), evaluating(attack.experts), loop.learner.precision(), torch.no_grad():
+        goal = front(network, layer, images.roll(1, 0)).float()
 
     def nearness(x: Tensor) -> Tensor:
-        return -((_front(network, layer, x) - goal) ** 2).flatten(1).sum(1)
+        return -((front(network, layer, x).float() - goal) ** 2).flatten(1).sum(1)
 
-    return attack.against(nearness, images.roll(1, 0))
+    return attack.against(nearness, images)
 
 
-def _front(network: Classifier, layer: int, images: Tensor) -> Tensor:
+def front(network: Classifier, layer: int, images: Tensor) -> Tensor:
     """What leaves the first `layer` blocks."""
     x: Tensor = network.stem(images)
     for block in list(network.blocks)[:layer]:
