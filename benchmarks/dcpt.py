@@ -47,6 +47,10 @@ def trained(spec: RunSpec, folder: Path) -> Trace:
     return found
 
 
+def told(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3f}"
+
+
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("folder", type=Path)
@@ -78,10 +82,9 @@ def main() -> None:
     (given.folder / "finding.json").write_text(found.model_dump_json(indent=1))
     for name, fit in (("general", found.general), ("domain", found.domain)):
         if fit:
-            print(f"{name}: R2 {fit.r2:.4f}, AIC {fit.aic:.1f} against {fit.aic_chinchilla:.1f} without the share")
+            print(f"{name}: R2 {told(fit.r2)}, AIC {fit.aic:.1f} against {fit.aic_chinchilla:.1f} without the share")
             for fold in fit.held_out:
-                rank = "unknown" if fold.rank is None else f"{fold.rank:.3f}"
-                print(f"  without {fold.by} {fold.left_out}: R2 {fold.r2:.3f}, rank {rank}")
+                print(f"  without {fold.by} {fold.left_out}: R2 {told(fold.r2)}, rank {told(fold.rank)}")
     for domain in found.across.domains if found.across else ():
         print(f"{domain.text}: {domain.model_dump_json(exclude={'text', 'observations', 'predicted'})}")
     for line in (*found.warnings, *([found.missing] if found.missing else []), *map(str, found.checks)):

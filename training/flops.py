@@ -61,6 +61,8 @@ MISSING = {
 }
 PRODUCTS = re.compile(r"mm(_|$)|matmul|conv(olution|_|\d)|attention|rnn|lstm|gru|linear(_|$)|cdist|trilinear")
 """Names of operators that multiply matrices: one of these without a formula makes the count wrong."""
+GATES = "_thnn_fused_"
+"""In the names of fused kernels for a recurrent cell's gates: named like a product, but its products run apart."""
 RESHAPES = frozenset({aten._unsafe_view})
 """Views whose schema does not say so."""
 
@@ -95,7 +97,7 @@ class Tally(FlopCounterMode):
 def kind(packet: Any) -> Kind:
     """What an operator without a formula does, by its name, schema and tags."""
     name = str(packet)
-    if PRODUCTS.search(name):
+    if PRODUCTS.search(name) and GATES not in name:
         return "product"
     if not isinstance(packet, torch._ops.OpOverloadPacket):
         return "other"

@@ -212,6 +212,11 @@ def test_an_operator_is_free_only_if_it_moves_no_number(operator: Any, expected:
     assert kind(operator) == expected
 
 
+def test_the_gates_of_a_recurrent_cell_are_no_product_but_the_whole_of_it_is() -> None:
+    assert [kind(cell) for cell in (aten._thnn_fused_lstm_cell, aten._thnn_fused_gru_cell)] == ["other", "other"]
+    assert [kind(cell) for cell in (aten.lstm, aten.gru)] == ["product", "product"]
+
+
 @pytest.mark.parametrize("way", ["flash", "efficient", "cudnn", "fused", "flash_for_cpu"])
 @pytest.mark.parametrize("direction", ["", "_backward"])
 def test_every_fused_attention_kernel_has_a_formula(way: str, direction: str) -> None:

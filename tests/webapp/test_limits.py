@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -22,19 +22,19 @@ PIECE = 1 << 18
 
 def sent(path: str, pieces: int, headers: list[tuple[bytes, bytes]] | None = None) -> tuple[int, int]:
     """The status of a body of so many pieces, and how many of them were taken in."""
-    taken, answers = 0, list[MutableMapping[str, Any]]()
+    taken, answers = 0, list[Mapping[str, Any]]()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         while (await receive())["more_body"]:
             pass
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
-    async def receive() -> MutableMapping[str, Any]:
+    async def receive() -> Mapping[str, Any]:
         nonlocal taken
         taken += 1
         return {"type": "http.request", "body": bytes(PIECE), "more_body": taken < pieces}
 
-    async def send(message: MutableMapping[str, Any]) -> None:
+    async def send(message: Mapping[str, Any]) -> None:
         answers.append(message)
 
     asyncio.run(bounded(app)({"type": "http", "path": path, "headers": headers or []}, receive, send))

@@ -64,8 +64,9 @@ def artifact(request: HttpRequest, code: str, name: str) -> HttpResponseBase:
 
 async def _pieces(file: Path) -> AsyncIterator[bytes]:
     """A file piece by piece: of one that is read as it comes, an ASGI server keeps all in memory."""
-    with await sync_to_async(file.open, thread_sensitive=False)("rb") as source:
-        while piece := await sync_to_async(source.read, thread_sensitive=False)(PIECE):
+    with file.open("rb") as source:
+        read = sync_to_async(source.read, thread_sensitive=False)
+        while piece := await read(PIECE):
             yield piece
 
 

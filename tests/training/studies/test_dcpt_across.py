@@ -15,7 +15,7 @@ from training.spec import RunSpec
 from training.studies.dcpt import across, study
 from training.studies.dcpt.card import BYTES, DcptKnobs
 from training.studies.dcpt.domains import DomainLaw, Probe
-from training.studies.dcpt.finding import DcptFinding
+from training.studies.dcpt.finding import Base, DcptFinding, Observation
 from training.study import Trace
 
 TRUE = DomainLaw(law=TRUTH, F=0.9, mu=1.2, w1=2.0, w2=0.05)
@@ -101,6 +101,25 @@ def test_a_probe_is_read_off_the_smallest_network_at_the_largest_share(found: Dc
         assert domain.probe
         assert domain.probe.k1 == pytest.approx(PROBES[domain.text].k1)
         assert domain.probe.k2 == pytest.approx(PROBES[domain.text].k2)
+
+
+def test_a_probe_is_of_the_mean_over_seeds_whichever_came_first() -> None:
+    """Two seeds whose loss falls equally fast from different heights."""
+    seen = [
+        Observation(run=run, size=1e-4, tokens=0.1, domain_share=1, general=3, domain=loss)
+        for run, loss in (("a", 3.6), ("b", 2.6))
+    ]
+    alone = [across.probe((one,), (based(one.domain + 0.4),)) for one in seen]
+    assert [one.k2 for one in alone if one] == pytest.approx([4.0, 4.0])
+    for order in (seen, seen[::-1]):
+        both = across.probe(tuple(order), (based(3.5),))
+        assert both
+        assert (both.k1, both.k2) == pytest.approx((3.5, 4.0))
+
+
+def based(domain: float) -> Base:
+    """What the smallest network's base ended with, mean over seeds."""
+    return Base(preset="gpt2-nano", size=1e-4, general=3, domain=domain)
 
 
 def test_domains_are_predicted_from_their_probes_better_than_without(found: DcptFinding) -> None:

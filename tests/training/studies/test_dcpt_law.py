@@ -51,6 +51,7 @@ def full() -> Fit:
 
 def test_it_explains_the_losses_of_a_known_law(known: Fit, full: Fit) -> None:
     for found in (known, full):
+        assert found.r2 is not None
         assert found.r2 >= 0.995
         assert found.max_relative_error < 0.015
 
@@ -62,6 +63,7 @@ def test_it_predicts_what_was_left_out(known: Fit, full: Fit, by: By) -> None:
         pooled = found.pooled(by)
         assert pooled is not None
         assert pooled.points == found.points
+        assert pooled.r2 is not None
         assert pooled.r2 >= least
 
 
@@ -71,6 +73,7 @@ def test_what_lies_between_others_is_told_apart_from_the_ends(known: Fit) -> Non
     inner = shares[INNER]
     assert inner.points == sum(shares[f"{share:g}"].points for share in sorted(set(RATIOS))[1:-1])
     assert inner.max_relative_error < shares["0"].max_relative_error
+    assert inner.r2 is not None
     assert inner.r2 >= 0.97
 
 
@@ -85,6 +88,7 @@ def test_noise_for_losses_is_not_predicted() -> None:
     scrambled = Points(points.size, points.tokens, points.ratio, np.random.default_rng(0).permutation(points.loss))
     pooled = judged(scrambled, starts=2).pooled("ratio")
     assert pooled is not None
+    assert pooled.r2 is not None
     assert pooled.r2 < 0.2
 
 
@@ -213,5 +217,5 @@ def test_a_new_domain_is_predicted_from_a_probe() -> None:
     new = measured.pop("4")
     told = domains.fit(measured, starts=12).of(new.probe)
     blind = fit(domains.joined([one.points for one in measured.values()]))
-    assert r2(predicted(told, new.points), new.points.loss) > 0.97
-    assert r2(predicted(blind, new.points), new.points.loss) < 0.8
+    assert (r2(predicted(told, new.points), new.points.loss) or 0) > 0.97
+    assert (r2(predicted(blind, new.points), new.points.loss) or 1) < 0.8

@@ -16,7 +16,10 @@ TIGHTER = 2
 
 @dataclass
 class Indicator:
-    """Sees one loss per epoch and says when all of the last `window` lie within `eps` scales of each other's last."""
+    """Sees one loss per epoch and says when all of the last `window` lie within `eps` scales of each other's last.
+
+    The size of the scale counts, not its sign: a loss may lie below zero.
+    """
 
     eps: float
     alpha: float
@@ -38,7 +41,7 @@ class Indicator:
             return False
         self.losses = [*self.losses, loss][-self.window :]
         moved = max((abs(earlier - loss) for earlier in self.losses[:-1]), default=0.0)
-        if len(self.losses) < self.window or moved / self.scale > self.eps:
+        if len(self.losses) < self.window or moved > self.eps * abs(self.scale):
             return False
         self.turns, self.losses = self.turns + 1, []
         if self.turns <= TIGHTER:

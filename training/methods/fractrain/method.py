@@ -41,6 +41,7 @@ class Fractional(Hook):
         self.epoch = max(1, round(knobs.epoch * steps))
         self.losses = torch.zeros((), device=lab.device)
         self.turns = 0
+        self.share = 1.0
         self._set(0)
 
     @contextmanager
@@ -67,9 +68,12 @@ class Fractional(Hook):
         return batch
 
     def before_update(self, loop: Loop) -> None:
-        """The bill knows of weights that are held at zero: what they spare of the whole step is in it already."""
-        discount = loop.learner.discount
-        discount["bits"] = self.simulation.bill.share / discount.get("density", 1.0)
+        """The bill knows of weights that are held at zero: what they spare of the whole step is in it already.
+
+        With gates the ledger's number is on the device: asking for it here is the one wait of a step.
+        """
+        discount, self.share = loop.learner.discount, self.simulation.bill.share
+        discount["bits"] = self.share / discount.get("density", 1.0)
 
     def after_step(self, loop: Loop) -> None:
         self.losses += loop.last_loss.detach()
@@ -79,12 +83,13 @@ class Fractional(Hook):
         loop.note("turning_points", self.indicator.turns)
         loop.note("threshold", self.indicator.eps)
         loop.note("loss_scale", self.indicator.scale)
-        loop.note("effective_share", self.simulation.bill.share)
+        loop.note("effective_share", self.share)
         if self.chooser is None:
             loop.note("bits", self.simulation.bits.activation)
             loop.note("error_bits", self.simulation.bits.error)
         else:
-            loop.note("cost_percent", float(self.chooser.percent()))
+            if loop.step % loop.lab.log_every == 0 or loop.progress >= 1:  # asking for it waits for the device
+                loop.note("cost_percent", float(self.chooser.percent()))
             loop.note("target_percent", self.knobs.target_at(self.turns))
             loop.note("least_percent", least_percent(self.knobs.options))
 

@@ -1,8 +1,8 @@
 """Low precision without changing a network: a context that quantises the operands of its products as they are called.
 
 Inside it every product with a weight (linear, convolution, `x @ weight`, `addmm`) gets a quantised input and weight,
-and its output quantises the error that comes back. Norms, biases, attention scores, look-ups and the optimiser stay
-fp32. The products still execute in fp32: the context books what they would cost at their bits beside it.
+and, while it trains, its output quantises the error that comes back. Norms, biases, attention scores, look-ups and the
+optimiser stay fp32. The products still execute in fp32: the context books what they would cost at their bits beside it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Simulation(TorchFunctionMode):
 
     Activations are ranged by batch while the network trains; each layer keeps a running mean of it, and that is used
     in evaluation. A layer whose weight is not one of the network's own, such as a slice of it, has no running mean, so
-    its batch ranges it there too. Evaluation is not billed.
+    its batch ranges it there too. Evaluation is not billed, and its gradient passes unrounded: an attacker's is exact.
     """
 
     def __init__(
@@ -115,9 +115,10 @@ class Simulation(TorchFunctionMode):
             args[where.left] = quantize(x, bits.activation, self._extent(x, weight))
             args[where.left + 1] = quantize(weight, bits.weight, of_channels(weight, where.channels))
         out: Tensor = function(*args, **kwargs)
-        if self.model.training:
-            inner = weight.shape[max(-2, -weight.dim())] if where.channels else weight[0].numel()
-            self.bill.product(2.0 * out.numel() * inner, x, weight, bits, self.part * self._there(weight))
+        if not self.model.training:
+            return out
+        inner = weight.shape[max(-2, -weight.dim())] if where.channels else weight[0].numel()
+        self.bill.product(2.0 * out.numel() * inner, x, weight, bits, self.part * self._there(weight))
         return quantize_error(out, bits.error, clip=self.clip, stochastic=self.stochastic)
 
     def _there(self, weight: Tensor) -> float | Tensor:

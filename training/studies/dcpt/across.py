@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from statistics import fmean
 
 import numpy as np
 
@@ -20,10 +21,13 @@ STARTS = 12
 
 
 def probe(seen: Seen, known: tuple[Base, ...]) -> Probe | None:
-    """k1 and k2 by the smallest network's first evaluation at the largest share; None where it did not improve."""
+    """k1 and k2 by the smallest network's first evaluation at the largest share, both of the means over seeds.
+
+    None where it did not improve.
+    """
     if not known or not (found := probing(seen)):
         return None
-    rate = (known[0].domain - found[0].domain) / found[0].tokens
+    rate = (known[0].domain - fmean(one.domain for one in found)) / found[0].tokens
     return Probe(k1=known[0].domain, k2=rate) if rate > 0 and found[0].size == known[0].size else None
 
 
@@ -82,7 +86,7 @@ def _predicted(domain: Domain, law: DomainLaw, known: Mapping[str, Measured]) ->
     )
 
 
-def _against(law: Law, unseen: Points) -> dict[str, float]:
+def _against(law: Law, unseen: Points) -> dict[str, float | None]:
     if not len(unseen):
         return {}
     predicted = law.loss(unseen.size, unseen.tokens, unseen.ratio)

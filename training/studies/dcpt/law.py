@@ -172,14 +172,20 @@ def start(points: Points, rng: np.random.Generator, extra: Sequence[Floats] = ()
     return np.log([*found[:4], alpha, beta, gamma, eta, epsilon, *found[4:]])
 
 
+def limits(loss: Floats) -> Floats:
+    """Least and greatest value of each parameter: the nine, then another coefficient and exponents or weights."""
+    sizes = (LEAST, 10 * float(loss.max()))
+    return np.array([sizes] * 4 + [EXPONENTS] * 4 + [OFFSETS] + [sizes] + [EXPONENTS] * 3)
+
+
 def best(predict: Callable[[Floats], tuple[Floats, Floats]], starts: Iterable[Floats], loss: Floats) -> Floats:
     """The logarithms of the parameters at the lowest minimum that L-BFGS finds from these starts.
 
     `predict` gives losses and their derivatives. The first nine parameters are those of the law; any more are a
     coefficient first and exponents or weights after it.
     """
-    top, target, pull = 10 * float(loss.max()), np.log(loss), PULL / loss.size
-    bounds = np.log([(LEAST, top)] * 4 + [EXPONENTS] * 4 + [OFFSETS] + [(LEAST, top)] + [EXPONENTS] * 3)
+    target, pull = np.log(loss), PULL / loss.size
+    bounds = np.log(limits(loss))
 
     def objective(p: Floats) -> tuple[float, Floats]:
         """Mean Huber loss of the log residuals in units of DELTA, and its gradient."""
@@ -194,10 +200,10 @@ def best(predict: Callable[[Floats], tuple[Floats, Floats]], starts: Iterable[Fl
         return value + pull / 2 * float((off**2).sum()), gradient + pull * off
 
     def descend(p: Floats, iterations: int) -> Any:
-        limits = bounds[: p.size]
+        own = bounds[: p.size]
         options = {"maxiter": iterations, "maxfun": 2 * iterations, "ftol": 1e-12, "gtol": 1e-9, "maxcor": 20}
-        inside = np.clip(p, *limits.T)
-        return minimize(objective, inside, jac=True, method="L-BFGS-B", bounds=limits, options=options)
+        inside = np.clip(p, *own.T)
+        return minimize(objective, inside, jac=True, method="L-BFGS-B", bounds=own, options=options)
 
     with threadpool_limits(1):  # on so little data, waking the threads of BLAS takes thirty times as long as the fit
         ahead = sorted((descend(p, FIRST) for p in starts), key=lambda end: float(end.fun))[:KEPT]

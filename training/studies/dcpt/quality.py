@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 
 from training.knobs import Strict
 from training.studies.dcpt.law import (
+    NINE,
     STARTS,
     Floats,
     Law,
@@ -19,6 +20,7 @@ from training.studies.dcpt.law import (
     fit,
     fit_chinchilla,
     huber,
+    limits,
     middle,
     predictions,
 )
@@ -43,7 +45,8 @@ class HeldOut(Strict):
     by: By
     left_out: str
     points: int
-    r2: float
+    r2: float | None
+    """None where the losses are equal: they have no variance to explain."""
     max_relative_error: float
     rank: float | None
     """Spearman's correlation of predicted and measured losses."""
@@ -54,19 +57,21 @@ class Fit(Strict):
 
     law: Law
     points: int
-    r2: float
-    """On the losses themselves, not their logarithms."""
+    r2: float | None
+    """On the losses themselves, not their logarithms; None where they are equal."""
     huber: float
     """Mean over the points, of log residuals at delta = 0.001; not to be compared with the paper's."""
     max_relative_error: float
-    condition: float
-    """Of J'J, J the derivatives of log losses by the logarithms of the nine parameters."""
+    condition: float | None
+    """Of J'J, J the derivatives of log losses by the logarithms of the nine parameters; None where it is infinite."""
     violated: tuple[tuple[float, float, float], ...]
     """N, D and r of measured points where the fitted loss does not fall with a larger share of its corpus."""
     aic: float
     aic_chinchilla: float
     """Of the five-parameter form that knows no ratio: the law earns its parameters where its own is lower."""
     held_out: tuple[HeldOut, ...]
+    bounded: tuple[str, ...] = ()
+    """Parameters that stand where the fit ends them: the points alone would have them go on."""
 
     def pooled(self, by: By) -> HeldOut | None:
         """Every point predicted once, by a fit without its fold; None where there were no two folds."""
@@ -88,13 +93,18 @@ def judged(points: Points, *, starts: int = STARTS) -> Fit:
         aic=aic(predicted, points.loss, 9),
         aic_chinchilla=aic(plain.loss(points.size, points.tokens), points.loss, 5),
         held_out=tuple(found for by in BY for found in held_out(points, by)),
+        bounded=bounded(law, points),
     )
 
 
-def r2(predicted: Floats, loss: Floats) -> float:
-    """Share of the variance of the losses that is explained; below zero where their mean would do better."""
-    spread = float(((loss - loss.mean()) ** 2).sum())
-    return 1 - float(((predicted - loss) ** 2).sum()) / spread if spread else float("nan")
+def r2(predicted: Floats, loss: Floats) -> float | None:
+    """Share of the variance of the losses that is explained; below zero where their mean would do better.
+
+    None where they have none.
+    """
+    if np.ptp(loss) == 0:  # their mean may be off by a rounding, so a sum of squares would not tell
+        return None
+    return 1 - float(((predicted - loss) ** 2).sum()) / float(((loss - loss.mean()) ** 2).sum())
 
 
 def aic(predicted: Floats, loss: Floats, parameters: int) -> float:
@@ -103,13 +113,28 @@ def aic(predicted: Floats, loss: Floats, parameters: int) -> float:
     return float(loss.size * np.log(max(squares, 1e-300)) + 2 * parameters)
 
 
-def condition(law: Law, points: Points) -> float:
-    """How much better the best-known combination of parameters is known than the worst; infinite if one is not."""
+def condition(law: Law, points: Points) -> float | None:
+    """How much better the best-known combination of parameters is known than the worst; None if one is not at all."""
     n, d = middle(points.size), middle(points.tokens)
     centred = Points(points.size / n, points.tokens / d, points.ratio, points.loss)
-    values = [law.E, law.A * n**-law.alpha, law.B * d**-law.beta, law.C, law.alpha, law.beta, law.gamma, law.eta]
-    predicted, slopes = predictions(np.log([*values, law.epsilon]), centred)
-    return float(np.linalg.cond((slopes / predicted) @ (slopes / predicted).T))
+    predicted, slopes = predictions(np.log([*centred_values(law, points).values()]), centred)
+    found = float(np.linalg.cond((slopes / predicted) @ (slopes / predicted).T))
+    return found if np.isfinite(found) else None
+
+
+def centred_values(law: Law, points: Points) -> dict[str, float]:
+    """The nine parameters as they are fitted: N and D in units of the middle of the data."""
+    n, d = middle(points.size), middle(points.tokens)
+    return law.model_dump() | {"A": law.A * n**-law.alpha, "B": law.B * d**-law.beta}
+
+
+def bounded(law: Law, points: Points) -> tuple[str, ...]:
+    """Names of the parameters that stand at an end of what the fit allows them."""
+    ends = limits(points.loss)[:NINE]
+    values = centred_values(law, points).items()
+    return tuple(
+        name for (name, value), end in zip(values, ends, strict=True) if np.isclose(value, end, rtol=1e-3, atol=0).any()
+    )
 
 
 def violations(law: Law, points: Points) -> tuple[tuple[float, float, float], ...]:

@@ -10,9 +10,10 @@ from training.models.shape import PRESETS, Shape
 from training.spec import RunSpec
 from training.studies.dcpt import across, questions
 from training.studies.dcpt.card import DcptKnobs
-from training.studies.dcpt.finding import SOURCES, Across, Base, Check, Costs, DcptFinding, Domain, Observation, points
+from training.studies.dcpt.caveats import warnings
+from training.studies.dcpt.finding import Across, Base, Check, Costs, DcptFinding, Domain, Observation, points
 from training.studies.dcpt.law import fit
-from training.studies.dcpt.quality import FEW, Fit, judged
+from training.studies.dcpt.quality import Fit, judged
 from training.study import Trace, failures
 
 METHOD = "continual"
@@ -252,34 +253,3 @@ def probe_cost(history: tuple[Trace, ...]) -> float | None:
         if rank == min(ranks)
     ]
     return fmean(spent) if spent else None
-
-
-def warnings(knobs: DcptKnobs, found: DcptFinding) -> tuple[str, ...]:
-    """What a reader should know before trusting the laws."""
-    told = []
-    if found.failures:
-        told.append(f"{len(found.failures)} of {found.runs} runs did not succeed; the fits are of the others.")
-    for name, law in (("general", found.general), ("domain", found.domain)):
-        if law is None:
-            continue
-        if law.points < FEW:
-            told.append(f"{law.points} points for nine parameters of the {name} law are few; {FEW} are wanted.")
-        if law.violated:
-            told.append(
-                f"Law violated: at {len(law.violated)} measured points the fitted {name} loss does not fall "
-                f"with a larger share of its text."
-            )
-        if law.aic >= law.aic_chinchilla:
-            told.append(
-                f"The share does not earn its parameters in the {name} law: the form without it has a lower AIC."
-            )
-    if found.general and len({one.size for one in found.observations}) < 3:
-        told.append(
-            "Two networks do not tell how fast the loss falls with size: predictions at other sizes are guesses."
-        )
-    if found.across and found.across.law and (grids := 1 + len(knobs.domains)) <= SOURCES:
-        told.append(f"The law across domains is of {grids} domains; the paper takes {SOURCES} to predict another.")
-    told += across.beyond(found.across, probed=frozenset(knobs.probed)) if found.across else []
-    if knobs.rate == "decayed":
-        told.append("The rate decayed within each run: its points are not the ends of shorter runs.")
-    return tuple(told)
