@@ -21,6 +21,7 @@ const ARMS = [
   { light: "#7A7000", dark: "#F0E442", dash: "2px 3px", symbol: "cross" },
 ];
 const MARGIN = { l: 60, r: 16, t: 18, b: 52 }; // room for most labels: where Plotly has to widen it, it draws twice
+const LEGEND = { before: 40, letter: 6.6, row: 25, edge: 21 }; // pixels: a line and gaps, a letter, a row, above and below
 const OPTIONS = { displayModeBar: false, responsive: true, showTips: false };
 const scheme = matchMedia("(prefers-color-scheme: dark)");
 const quiet = matchMedia("(prefers-reduced-motion: reduce)");
@@ -99,7 +100,18 @@ function coloured(value) {
   return value;
 }
 
-function themed(layout = {}) {
+/** The room above a chart that its legend will ask for: given at once, the chart is drawn once. */
+function above({ data, layout = {} }, width) {
+  const named = layout.showlegend === false ? [] : data.filter(({ name, showlegend }) => name && showlegend !== false);
+  if (named.length < 2) return MARGIN.t;
+  const widths = named.map(({ name }) => LEGEND.before + LEGEND.letter * name.length), room = width - MARGIN.l - MARGIN.r;
+  const columns = Math.max(1, Math.floor(room / Math.max(...widths)));
+  const rows = widths.reduce((sum, each) => sum + each) <= room ? 1 : Math.ceil(named.length / columns);
+  return LEGEND.edge + LEGEND.row * rows;
+}
+
+function themed(figure, width) {
+  const { layout = {} } = figure;
   const ink = token("--ink"), second = token("--ink-2"), line = token("--line");
   const axis = {
     gridcolor: line, linecolor: line, zeroline: false, ticks: "outside", tickcolor: line, automargin: true,
@@ -107,7 +119,7 @@ function themed(layout = {}) {
   };
   const axes = Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key));
   const frame = {
-    margin: MARGIN, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    margin: { ...MARGIN, t: above(figure, width) }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: "system-ui, 'DejaVu Sans', sans-serif", color: ink, size: 12 },
     showlegend: true, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 11 } },
     hovermode: "x unified", hoverlabel: { bgcolor: token("--card"), bordercolor: line, font: { color: ink } },
@@ -120,7 +132,7 @@ function themed(layout = {}) {
 /** Draw a figure into an element, and again whenever the theme changes. */
 export function draw(element, figure) {
   element.figure = figure;
-  return Plotly.react(element, figure.data.map(styled), themed(figure.layout), OPTIONS);
+  return Plotly.react(element, figure.data.map(styled), themed(figure, element.clientWidth), OPTIONS);
 }
 
 /** Append points to a drawn figure, and remember them for the next redraw. */
@@ -157,7 +169,7 @@ function take(element) {
   const figure = JSON.parse(document.getElementById(element.dataset.figure).textContent);
   const layout = steady(element, figure.layout);
   element.figure = figure;
-  return Plotly.react(element, figure.data.map(styled), themed(layout), OPTIONS);
+  return Plotly.react(element, figure.data.map(styled), themed({ ...figure, layout }, element.clientWidth), OPTIONS);
 }
 
 /** Save a chart as the page shows it, on the page's own ground, twice as sharp.

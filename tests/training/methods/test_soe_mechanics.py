@@ -232,6 +232,21 @@ def test_every_ensemble_trains_in_bf16(name: Any, bench: Workbench) -> None:
     assert losses.isfinite().all()
 
 
+def test_what_experts_say_in_bf16_is_judged_in_fp32(bench: Workbench) -> None:
+    attack, batch = begun(bench, SoeKnobs(), precision="bf16")
+    with attack.loop.learner.precision():
+        found = attack.experts.say(batch["images"])
+    assert found.logits.dtype == found.confidence.dtype == torch.float32
+
+
+def test_the_volume_that_nearly_equal_experts_span_is_the_same_in_bf16() -> None:
+    logits = torch.tensor([[[5.0, 1.0, 0.0, 2.0]], [[5.0, 1.01, 0.0, 2.0]], [[5.0, 1.0, 0.01, 2.0]]])
+    label, knobs = torch.tensor([0]), SoeKnobs(ensemble="adp")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        low = diverse(logits, label, knobs)
+    assert low.item() == diverse(logits, label, knobs).item()
+
+
 @pytest.mark.parametrize(("preset", "side"), [("cnn-small", 9), ("cnn-small", 10), ("resnet8", 9), ("resnet8", 10)])
 def test_a_step_of_gal_costs_its_forecast_where_sides_are_odd(preset: str, side: int, bench: Workbench) -> None:
     attack, batch = begun(bench, SoeKnobs(ensemble="gal"), side=side, model={"preset": preset})
