@@ -101,7 +101,7 @@ def targets(baseline: Sequence[Curve], shares: Sequence[float] = SHARES) -> tupl
     return tuple(found)
 
 
-def band(curves: Sequence[Curve], points: int = 200) -> Band | None:
+def band(curves: Sequence[Curve], points: int = 120) -> Band | None:
     """Mean over seeds where all of them exist, on a grid even in log cost; None if they nowhere overlap."""
     known = [(curve.costs > 0) & ~np.isnan(curve.losses) for curve in curves]
     if not curves or any(keep.sum() < 2 for keep in known):

@@ -163,13 +163,18 @@ export function drawAll(root = document) {
   }
 }
 
-/** Draw the figure that the page now has for a chart: one that is there already takes in what is new. */
-function take(element) {
+/** Draw the figure that the page now has for a chart: one that is there already takes in what is new.
+ *
+ * It is read and styled a frame before it is drawn: together they would hold the page up for longer than one may notice.
+ */
+async function take(element) {
   if (!element.isConnected) return;
   const figure = JSON.parse(document.getElementById(element.dataset.figure).textContent);
   const layout = steady(element, figure.layout);
   element.figure = figure;
-  return Plotly.react(element, figure.data.map(styled), themed({ ...figure, layout }, element.clientWidth), OPTIONS);
+  const drawn = [figure.data.map(styled), themed({ ...figure, layout }, element.clientWidth)];
+  await painted();
+  if (element.isConnected && element.figure === figure) return Plotly.react(element, ...drawn, OPTIONS);
 }
 
 /** Save a chart as the page shows it, on the page's own ground, twice as sharp.
