@@ -9,6 +9,7 @@ from django import forms
 from django.conf import settings
 from django.core.files import File
 from django.core.files.uploadedfile import UploadedFile
+from django.db import connection
 from django.template.defaultfilters import filesizeformat
 
 from training.data.check import DataError, TextFacts, check_text
@@ -58,6 +59,8 @@ class UploadForm(forms.Form):
             raise forms.ValidationError(f"the file has {filesizeformat(size)}; at most {limit} may be uploaded")
         if "resolution" in self.errors:
             return file
+        if not connection.in_atomic_block:
+            connection.close()  # to judge a large set takes minutes, in which others may have it
         try:
             return self._images(file) if is_archive(cast(BinaryIO, file)) else self._text(file)
         except DataError as refusal:
