@@ -107,6 +107,8 @@ GRACE_SECONDS = env.float("GRACE_SECONDS", default=60.0)
 """How long a trainer that was asked to stop may take for its last checkpoint."""
 STALL_SECONDS = env.float("STALL_SECONDS", default=600.0)
 """A trainer without a step for this long is taken for hung."""
+QUIET_SECONDS = env.float("QUIET_SECONDS", default=7200.0)
+"""The same of one that prepares data or scores, and logs nothing."""
 CHECKPOINT_SECONDS = env.float("CHECKPOINT_SECONDS", default=30.0)
 """The most work that a crash can cost."""
 BACKOFF_SECONDS = env.list("BACKOFF_SECONDS", cast=float, default=[10.0, 60.0, 300.0])

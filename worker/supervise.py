@@ -85,7 +85,7 @@ class Watch:
         self.ears.register(self.line, EVENT_READ, self._progress)
         self.ears.register(self.trainer.stdout, EVENT_READ, self._output)  # type: ignore[arg-type]
         now = time.monotonic()
-        self.beaten = self.answered = now
+        self.beaten = self.answered = self.heard = now
         self.stepped: float | None = None
         self.kill_at: float | None = None
         self.verdict = ""
@@ -118,13 +118,14 @@ class Watch:
         if not words:
             self.ears.unregister(self.line)
         elif QUIET in words:
-            self.stepped = None
+            self.stepped, self.heard = None, time.monotonic()
         elif STEP in words:
             self.stepped = time.monotonic()
 
     def _output(self) -> None:
         assert self.trainer.stdout is not None
         if data := self.trainer.stdout.read(65536):
+            self.heard = time.monotonic()
             self.log.write(data)
         else:
             self.ears.unregister(self.trainer.stdout)
@@ -173,9 +174,15 @@ class Watch:
         if self.kill_at is not None and now > self.kill_at:
             self.verdict = self.verdict or "did_not_stop"
             self._kill()
-        elif self.stepped is not None and now > self.stepped + settings.STALL_SECONDS:
+        elif self.kill_at is None and self._hangs(now):
             self.verdict, self.stepped, self.kill_at = "stalled", None, now + 5.0
             self.trainer.send_signal(signal.SIGABRT)  # its stack goes to the log
+
+    def _hangs(self, now: float) -> bool:
+        """No step for too long; or, while it prepares or scores, no word in its log for much longer."""
+        if self.stepped is not None:
+            return now > self.stepped + settings.STALL_SECONDS
+        return now > self.heard + settings.QUIET_SECONDS
 
     def _kill(self) -> None:
         """End the trainer's whole session, its own children included."""

@@ -53,3 +53,16 @@ def test_a_hung_trainer_is_aborted_with_its_stack_in_the_log(stack: Stack, undis
     stack.until(lambda: stack.run(run, "fence") == 2, seconds=20)
     stack.until_state(run, "succeeded")
     assert stack.rows("SELECT exit_class FROM runs_attempt WHERE run_id = %s AND n = 1", run) == [("stalled",)]
+
+
+def test_a_trainer_that_hangs_before_its_first_step_is_aborted_too(stack: Stack) -> None:
+    stack.stop("cpu0")
+    stack.environment["QUIET_SECONDS"] = "2"
+    stack.start_worker("cpu1")
+    del stack.environment["QUIET_SECONDS"]
+    run = stack.submit()
+    stack.until(lambda: stack.has_trainer(run))
+    stack.trainer(run).suspend()
+    ended = "SELECT exit_class FROM runs_attempt WHERE run_id = %s AND n = 1 AND exit_class <> ''"
+    stack.until(lambda: stack.rows(ended, run) != [])
+    assert stack.rows(ended, run) == [("stalled",)]
