@@ -181,8 +181,8 @@ class Watch:
     def _hangs(self, now: float) -> bool:
         """No step for too long; or, while it prepares or scores, no word in its log for much longer."""
         if self.stepped is not None:
-            return now > self.stepped + settings.STALL_SECONDS
-        return now > self.heard + settings.QUIET_SECONDS
+            return bool(now > self.stepped + settings.STALL_SECONDS)
+        return bool(now > self.heard + settings.QUIET_SECONDS)
 
     def _kill(self) -> None:
         """End the trainer's whole session, its own children included."""

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from training.records import Purpose
 from webapp.results.ask import Sources
-from webapp.results.comparison import Comparison, Evaluations, SeedRun
+from webapp.results.comparison import Comparison, SeedRun
+from webapp.results.evaluations import Evaluations
 from webapp.results.figures import Figure
 from webapp.results.tables import Table
 

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from training.records import EFFECTIVE_SO_FAR, Purpose
 from webapp.experiments.models import Arm, Experiment
 from webapp.results import statements
-from webapp.results.comparison import ArmResult, Comparison, Evaluations, Line, SeedRun, Test, TestScore
+from webapp.results.comparison import ArmResult, Comparison, Line, SeedRun, Test, TestScore
 from webapp.results.curves import Floats
+from webapp.results.evaluations import Evaluations
 from webapp.results.recent import Recent
 from webapp.runs.models import TERMINAL, CostLine, Point, Run, Score, Series, State
 

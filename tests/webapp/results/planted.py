@@ -12,7 +12,8 @@ from django.utils import timezone
 from training.records import Purpose
 from training.spec import RunSpec
 from webapp.experiments.models import Arm, Experiment
-from webapp.results.comparison import ArmResult, Comparison, Evaluation, Line, SeedRun, Test, TestScore
+from webapp.results.comparison import ArmResult, Comparison, Line, SeedRun, Test, TestScore
+from webapp.results.evaluations import Evaluation
 from webapp.runs.models import TERMINAL, CostLine, Point, Run, Score, Series
 from webapp.teams.models import Membership, Project, Role
 

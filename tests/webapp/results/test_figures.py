@@ -9,7 +9,8 @@ import pytest
 
 from tests.webapp.results import planted
 from training.spec import Budget, RunSpec
-from webapp.results.comparison import Comparison, Evaluation, Unit
+from webapp.results.comparison import Comparison, Unit
+from webapp.results.evaluations import Evaluation
 from webapp.results.figures import ledger_bars
 from webapp.results.loss_chart import BUDGET, MOST, loss_vs_cost
 

@@ -19,7 +19,8 @@ from django.urls import reverse
 from tests.webapp.results import planted
 from training.records import Purpose
 from training.spec import Budget, RunSpec
-from webapp.results.comparison import ArmResult, Comparison, Evaluation, Evaluations, Line, SeedRun, Unit
+from webapp.results.comparison import ArmResult, Comparison, Line, SeedRun, Unit
+from webapp.results.evaluations import Evaluation, Evaluations
 from webapp.results.matching import stopped
 
 BILL = (

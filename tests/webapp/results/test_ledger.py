@@ -13,7 +13,8 @@ from training.account import Account, Uncounted
 from training.clock import Segment
 from training.records import Purpose
 from training.spec import RunSpec
-from webapp.results.comparison import ArmResult, Comparison, Evaluation, Line, SeedRun
+from webapp.results.comparison import ArmResult, Comparison, Line, SeedRun
+from webapp.results.evaluations import Evaluation
 
 if TYPE_CHECKING:
     from webapp.runs import port

@@ -284,24 +284,3 @@ def test_a_bill_of_either_side_that_disagrees_with_its_curve_is_told(side: int) 
     arms = [*found.arms]
     arms[side] = replace(arms[side], runs=(replace(first, lines=lines), *others))
     assert reasons(comparison(*arms)) == "the ledger of 1 run is incomplete or disagrees with the curve"
-
-
-def on(machine: str, **changes: Any) -> Comparison:
-    found = against_dense(0.9, 0.8, **changes)
-    first, *others = found.arms[1].runs
-    return comparison(found.arms[0], replace(found.arms[1], runs=(replace(first, machine=machine), *others)))
-
-
-def test_wall_time_on_several_kinds_of_machine_is_not_compared() -> None:
-    mixed = on("H200, 16 threads")
-    assert findings(mixed)[0].judgement.verdict is Verdict.SAVES
-    assert findings(mixed, Unit.SECONDS)[0].judgement.reasons == ("the runs were on 2 kinds of machine",)
-    budget = findings(mixed)[0].budget
-    assert budget is not None
-    assert Unit.SECONDS not in budget.by_unit
-
-
-def test_wall_time_with_and_without_compilation_is_not_compared() -> None:
-    compiled = on("", spec=RunSpec(methods=("est",), compile=True))
-    assert findings(compiled, Unit.SECONDS)[0].judgement.reasons == ("torch.compile is not the same in both arms",)
-    assert findings(compiled)[0].judgement.verdict is Verdict.SAVES
