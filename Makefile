@@ -1,5 +1,6 @@
 # make demo [ARGS=--until-done]   start everything on this machine and watch a comparison run
-# make test [ARGS="-k est"]       lint, types, contracts and every test, on all cores; ARGS go to pytest
+# make test                       lint, types, contracts and every test, most of them on all cores
+# make test ARGS="-k est"         the same checks, and the tests that pytest picks by ARGS, one after the other
 # make lint                       the first three only
 #
 # Needs python3.11 with venv, and make. Everything else is installed into .venv from requirements.txt.
@@ -7,6 +8,8 @@
 BIN := .venv/bin
 READY := .venv/complete
 ARGS ?=
+# They race real workers against a browser or a clock, and want the machine for themselves.
+ALONE := tests/browser tests/faults tests/webapp/demo
 # mypy's Django plugin reads the settings, which refuse to load without these; nothing connects.
 SETTINGS := SECRET_KEY=$(shell printf 'lint%.0s' 1 2 3 4 5 6 7 8 9 10 11 12 13) DATABASE_URL=postgres://lint@/lint REDIS_URL=redis://lint
 
@@ -16,7 +19,12 @@ demo: $(READY)
 	@$(BIN)/python -m webapp.demo $(ARGS)
 
 test: $(READY) system lint
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+ifeq ($(ARGS),)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ALONE:%=--ignore %)
+	@$(BIN)/python -m pytest $(ALONE)
+else
+	@$(BIN)/python -m pytest $(ARGS)
+endif
 
 lint: $(READY)
 	@$(BIN)/ruff check

@@ -106,7 +106,8 @@ def _labels(archive: zipfile.ZipFile, prefix: str, images: int) -> NDArray[np.in
         message = f"{prefix}labels has the shape {found.shape}, {prefix}images holds {images} images"
         raise DataError("data.source", f"{message}; give one label per image")
     if found.kind.kind not in "iu":  # before they are read: a text of a thousand characters may stand for a label
-        raise DataError("data.source", f"{found.name} is {found.kind}; give whole numbers from 0 on")
+        message = f"{found.name} is {found.kind} of shape {found.shape}; give one whole number per image"
+        raise DataError("data.source", message)
     return npz.whole_numbers(_whole(archive, found), found.name, "the archive")
 
 
