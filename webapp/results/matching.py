@@ -81,7 +81,8 @@ def problems(arm: ArmResult, baseline: ArmResult | None) -> tuple[str, ...]:
     for name, side in (("the baseline", baseline), ("the arm", arm)):
         if unfinished := [run.state for run in side.runs if not run.succeeded]:
             states = ", ".join(f"{unfinished.count(state)} {state}" for state in dict.fromkeys(unfinished))
-            found.append(f"{len(unfinished)} of {_runs(len(side.runs))} of {name} did not finish ({states})")
+            have = "has" if len(unfinished) == 1 else "have"
+            found.append(f"{len(unfinished)} of {_runs(len(side.runs))} of {name} {have} not finished ({states})")
         if cut := len(stopped(side)):
             found.append(f"{_runs(cut)} of {name} stopped before the end of the budget")
     shared = {run.seed for run in arm.finished} & {run.seed for run in baseline.finished}

@@ -133,7 +133,7 @@ def test_an_arm_is_judged_by_all_its_seeds_or_not_at_all(state: str) -> None:
     """Who leaves out the seeds that went wrong chooses among results."""
     runs = [run(seed, share=0.9, lag=0.8) for seed in (1, 2, 3, 4)]
     some = against_dense(0.9, 0.8, runs=(*runs, replace(runs[0], seed=5, state=state)))
-    assert reasons(some) == f"1 of 5 runs of the arm did not finish (1 {state})"
+    assert reasons(some) == f"1 of 5 runs of the arm has not finished (1 {state})"
 
 
 def test_no_baseline_is_unmatched() -> None:
