@@ -54,7 +54,7 @@ def _arm(arm: ArmResult, seeds: list[Curve], unit: Unit) -> list[dict[str, Any]]
     lines = [_seeds(arm, seeds)] if seeds else []
     if lines and not mean:
         open_still = " (running)" if len(arm.finished) < len(arm.runs) else ""
-        lines[0] |= {"name": f"{escape(arm.label)}{open_still}", "showlegend": True}
+        lines[0] |= {"name": f"{arm.label}{open_still}", "showlegend": True}
     return lines + mean
 
 
