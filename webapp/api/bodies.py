@@ -16,14 +16,12 @@ from webapp.api.paging import Paged
 from webapp.experiments.baselines import completed
 from webapp.experiments.services import ARMS, LARGEST_SEED, SEEDS, ArmRequest
 from webapp.runs.models import State
-
-HIDDEN = {"Cc", "Cf"}
-"""Unicode categories that show nothing or reorder what is shown: control and format characters."""
+from webapp.text import REFUSED, is_readable
 
 
 def _readable(text: str) -> str:
-    if any(unicodedata.category(character) in HIDDEN and character not in "\n\t" for character in text):
-        raise ValueError("control and invisible characters are not allowed")
+    if not is_readable(text):
+        raise ValueError(REFUSED)
     return unicodedata.normalize("NFC", text)
 
 

@@ -19,13 +19,14 @@ from training.data.images.uploads.found import MIN_SIDE
 from webapp.datasets.models import Dataset
 from webapp.datasets.uploads import folder, keep
 from webapp.teams.models import Project
+from webapp.text import line
 
 
 class UploadForm(forms.Form):
     """One text, or one set of images, for one project; a good one leaves its `facts`, and in `file` what is kept."""
 
     project = forms.ModelChoiceField(Project.objects.none(), empty_label=None, to_field_name="slug", label="Project")
-    name = forms.CharField(max_length=200, label="Name", help_text="what people will see")
+    name = forms.CharField(max_length=200, label="Name", validators=[line], help_text="what people will see")
     resolution = forms.IntegerField(
         required=False,
         min_value=MIN_SIDE,

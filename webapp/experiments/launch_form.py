@@ -10,6 +10,7 @@ from django import forms
 from webapp.experiments.planning import queues
 from webapp.experiments.seeds import parse_seeds
 from webapp.teams.models import Project
+from webapp.text import line, readable
 
 QUEUE = r"[a-z0-9][a-z0-9-]{0,39}"
 
@@ -17,11 +18,14 @@ QUEUE = r"[a-z0-9][a-z0-9-]{0,39}"
 class LaunchForm(forms.Form):
     """A title, a question, and where and how often the runs are made."""
 
-    title = forms.CharField(max_length=200, label="Title", widget=forms.TextInput(attrs={"maxlength": 200}))
+    title = forms.CharField(
+        max_length=200, label="Title", validators=[line], widget=forms.TextInput(attrs={"maxlength": 200})
+    )
     question = forms.CharField(
         max_length=2000,
         required=False,
         label="What do you want to know?",
+        validators=[readable],
         widget=forms.Textarea(attrs={"rows": 2, "maxlength": 2000}),
     )
     project = forms.ModelChoiceField(Project.objects.none(), empty_label=None, to_field_name="slug", label="Project")

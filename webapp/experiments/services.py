@@ -16,6 +16,7 @@ from webapp.experiments.models import Arm, Experiment
 from webapp.experiments.planning import memory_bytes, memory_problem
 from webapp.runs.models import Run, RunEvent, State
 from webapp.teams.models import AuditEvent, Project
+from webapp.text import REFUSED, is_line
 
 SEEDS, RUNS, ARMS = 50, 200, 20
 """Most seeds, runs and arms of one launch."""
@@ -151,6 +152,8 @@ def _about_arms(arms: Sequence[ArmRequest], most: int) -> dict[str, str]:
             problems[f"arms.{place}.task"] = f"the first arm's task is {words}; arms of one experiment share it"
         if not arm.label.strip() or len(arm.label) > 100 or "\x00" in arm.label:
             problems[f"arms.{place}.label"] = "give a label of 1 to 100 characters"
+        elif not is_line(arm.label):
+            problems[f"arms.{place}.label"] = REFUSED
     if sum(arm.is_baseline for arm in arms) != 1:
         problems["arms"] = "exactly one arm is the baseline"
     return problems

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from webapp.teams.models import Project, Role
+from webapp.text import line
 
 LIFETIMES = ((7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "a year"))
 
@@ -25,7 +26,7 @@ class SignInForm(AuthenticationForm):
 class ProjectForm(forms.Form):
     """A new project; its address is made from its name."""
 
-    name = forms.CharField(max_length=100, label="Name")
+    name = forms.CharField(max_length=100, label="Name", validators=[line])
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
@@ -52,7 +53,7 @@ class MemberForm(forms.Form):
 class TokenForm(forms.Form):
     """What a new token is for and how long it lives."""
 
-    name = forms.CharField(max_length=60, label="What is it for?")
+    name = forms.CharField(max_length=60, label="What is it for?", validators=[line])
     days = forms.TypedChoiceField(coerce=int, choices=LIFETIMES, initial=90, label="Expires after")
 
     def clean_days(self) -> Any:
