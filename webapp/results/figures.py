@@ -25,6 +25,9 @@ ROW, FRAME = 30, 200
 OVERHEAD = "\\"
 """Hatch of counted work that is not plain training steps: grey printing must tell it too."""
 
+REMARK = {"showarrow": False, "font": {"size": 11, "color": "--ink-2"}, "bgcolor": "--card"}
+"""An annotation of few words, readable where lines cross it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -112,8 +115,8 @@ def _blank(arms: list[ArmResult]) -> dict[str, Any]:
 
 
 def _no_share(arm: ArmResult) -> dict[str, Any]:
-    where = {"xref": "paper", "x": 0.01, "xanchor": "left", "y": escape(arm.label), "bgcolor": "--card"}
-    return {**where, "text": "withheld, unmatched", "showarrow": False, "font": {"size": 11, "color": "--ink-2"}}
+    where = {"xref": "paper", "x": 0.01, "xanchor": "left", "y": escape(arm.label)}
+    return {**where, **REMARK, "text": "withheld, unmatched"}
 
 
 def _formula(arms: list[ArmResult], whole: float | None) -> dict[str, Any]:
@@ -153,17 +156,17 @@ def _segment(
     unit: Unit,
     whole: float | None,
 ) -> dict[str, Any]:
-    """One phase and purpose across all arms."""
+    """One phase and purpose across all arms; where it cost nothing there is no bar to draw."""
     phase, purpose = key
     drawn = _ledger_unit(unit)
     kinds = {Unit.EXECUTED: (0, 1), Unit.SECONDS: (2,), Unit.TOKENS: (3,)}[drawn]
     names, values, text = [], [], []
     for arm, bill in bills:
-        names += _bars(arm, unit)[-len(kinds) :]
-        for kind in kinds:
-            cost = bill[key][kind] if key in bill else 0.0
-            values.append(100 * cost / whole if whole else cost)
-            text.append(f"{escape(phase)}, {purpose.value}: {notation.quantity(cost, drawn)}")
+        for name, kind in zip(_bars(arm, unit)[-len(kinds) :], kinds, strict=True):
+            if key in bill and (cost := bill[key][kind]):
+                names.append(name)
+                values.append(100 * cost / whole if whole else cost)
+                text.append(f"{escape(phase)}, {purpose.value}: {notation.quantity(cost, drawn)}")
     counted = "" if purpose not in OUTSIDE_TRAINING else " (not counted)"
     hatch = HATCHES.get(purpose, "" if purpose is Purpose.TRAIN else OVERHEAD)
     return {

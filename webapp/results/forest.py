@@ -10,7 +10,7 @@ from typing import Any
 from webapp.results import notation
 from webapp.results.ask import Goal
 from webapp.results.comparison import Unit, counted
-from webapp.results.figures import Figure
+from webapp.results.figures import REMARK, Figure
 from webapp.results.saving_chart import level, ratio_axis
 from webapp.results.savings import Finding, claimed_ratios
 from webapp.results.statistics import Estimate
@@ -128,9 +128,9 @@ def _claims(rows: Sequence[Finding], unit: Unit) -> list[dict[str, Any]]:
 
 
 def _instead(finding: Finding, goal: Goal, place: int) -> dict[str, Any]:
-    where = {"xref": "paper", "x": 0.5, "y": place, "bgcolor": "--card"}
+    where = {"xref": "paper", "x": 0.5, "y": place}
     text = "<br>".join(escape(line) for line in wrap(_words(finding, goal), NARROW))
-    return {**where, "text": text, "showarrow": False, "font": {"size": 11, "color": "--ink-2"}}
+    return {**where, **REMARK, "text": text}
 
 
 def _in_numbers(finding: Finding, goal: Goal) -> tuple[Cell, ...]:

@@ -55,7 +55,7 @@ class MatrixCell:
         if self.evidence is None:
             return ""
         side, p = "better" if self.effect > 0 else "worse", notation.p_value(self.evidence.corrected)
-        return f"{abs(self.effect):.1f} standard deviations {side} than the baseline, corrected p {p}"
+        return f"{abs(self.effect):.1f} standard deviations {side} than the baseline, corrected {p}"
 
 
 @dataclass(frozen=True, slots=True)

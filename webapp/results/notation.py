@@ -83,7 +83,8 @@ def nats(estimate: Estimate | None) -> str:
 
 
 def p_value(p: float) -> str:
-    return "below 0.001" if p < 0.001 else f"{p:.2g}"
+    """`p = 0.012`; `p < 0.001`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
 def more_seeds(hint: Hint | None) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from webapp.results import notation
 from webapp.results.comparison import ArmResult, Comparison, Unit
 from webapp.results.curves import Curve, targets
-from webapp.results.figures import Figure, plain, ribbon
+from webapp.results.figures import REMARK, Figure, plain, ribbon
 from webapp.results.savings import Finding, at_target, claimed_ratios
 from webapp.results.statistics import Estimate
 
@@ -137,7 +137,7 @@ def _claim_label(ratio: float, place: int) -> dict[str, Any]:
     """At the left and the right end in turn, so that near claims do not cover each other."""
     side = {"x": place % 2, "xanchor": "right" if place % 2 else "left"}
     where = {"xref": "paper", **side, "y": float(np.log10(ratio)), "yanchor": "bottom"}
-    return {**where, "text": f"claimed {ratio:.3f}", "showarrow": False, "font": {"size": 11, "color": "--ink-2"}}
+    return {**where, **REMARK, "text": f"claimed {ratio:.3f}"}
 
 
 def _shade(start: float, end: float) -> dict[str, Any]:
@@ -157,5 +157,4 @@ def _shade(start: float, end: float) -> dict[str, Any]:
 
 def _shade_label(arm: ArmResult, end: float, place: int) -> dict[str, Any]:
     where = {"x": end, "xanchor": "right", "yref": "paper", "y": 0.98 - 0.07 * place, "yanchor": "top"}
-    text = f"not reached by all seeds: {escape(arm.label)}"
-    return {**where, "text": text, "showarrow": False, "font": {"size": 11, "color": "--ink-2"}}
+    return {**where, **REMARK, "text": f"not reached by all seeds: {escape(arm.label)}"}

@@ -177,8 +177,8 @@ def _together(finding: Finding) -> str:
     evidence = finding.evidence
     if evidence is None or evidence.family < 2 or finding.headline is None or finding.headline[1].p is None:
         return ""
-    p = f"p = {notation.p_value(evidence.p)}, corrected for {evidence.family} methods (Holm)"
-    return f"{p} {notation.p_value(evidence.corrected)}."
+    alone, corrected = notation.p_value(evidence.p), notation.p_value(evidence.corrected)
+    return f"{alone}; corrected for {evidence.family} methods (Holm), {corrected}."
 
 
 def _more_seeds(finding: Finding) -> str:

@@ -21,7 +21,9 @@ const ARMS = [
   { light: "#7A7000", dark: "#F0E442", dash: "2px 3px", symbol: "cross" },
 ];
 const MARGIN = { l: 60, r: 16, t: 18, b: 52 }; // room for most labels: where Plotly has to widen it, it draws twice
-const LEGEND = { before: 40, letter: 6.6, row: 25, edge: 21 }; // pixels: a line and gaps, a letter, a row, above and below
+const LEGEND = { before: 40, row: 19, edge: 22 }; // pixels: a line and gaps, a row, above and below
+const NAMES = 16; // pixels between the longest name beside the rows of a chart and its edges
+const FAMILY = "system-ui, 'DejaVu Sans', sans-serif";
 const OPTIONS = { displayModeBar: false, responsive: true, showTips: false };
 const scheme = matchMedia("(prefers-color-scheme: dark)");
 const quiet = matchMedia("(prefers-reduced-motion: reduce)");
@@ -100,14 +102,30 @@ function coloured(value) {
   return value;
 }
 
+const pen = document.createElement("canvas").getContext("2d");
+
+/** Pixels that a text of the legend or of an axis is wide. */
+function wide(text) {
+  pen.font = `11px ${FAMILY}`;
+  return pen.measureText(text).width;
+}
+
 /** The room above a chart that its legend will ask for: given at once, the chart is drawn once. */
 function above({ data, layout = {} }, width) {
   const named = layout.showlegend === false ? [] : data.filter(({ name, showlegend }) => name && showlegend !== false);
   if (named.length < 2) return MARGIN.t;
-  const widths = named.map(({ name }) => LEGEND.before + LEGEND.letter * name.length), room = width - MARGIN.l - MARGIN.r;
+  const widths = named.map(({ name }) => LEGEND.before + wide(name)), room = width - beside({ data, layout }) - MARGIN.r;
   const columns = Math.max(1, Math.floor(room / Math.max(...widths)));
   const rows = widths.reduce((sum, each) => sum + each) <= room ? 1 : Math.ceil(named.length / columns);
   return LEGEND.edge + LEGEND.row * rows;
+}
+
+/** The room on the left that the names of its rows will ask for, if it has such. */
+function beside({ data, layout = {} }) {
+  const { type, categoryarray, ticktext } = layout.yaxis ?? {};
+  const names = ticktext ?? categoryarray ?? (type === "category" ? data.flatMap(({ y }) => y) : []);
+  const lines = new Set(names.flatMap((name) => String(name).split("<br>")));
+  return Math.max(MARGIN.l, NAMES + Math.max(0, ...[...lines].map(wide)));
 }
 
 function themed(figure, width) {
@@ -119,9 +137,9 @@ function themed(figure, width) {
   };
   const axes = Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key));
   const frame = {
-    margin: { ...MARGIN, t: above(figure, width) }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-    font: { family: "system-ui, 'DejaVu Sans', sans-serif", color: ink, size: 12 },
-    showlegend: true, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 11 } },
+    margin: { ...MARGIN, t: above(figure, width), l: beside(figure) }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: FAMILY, color: ink, size: 12 },
+    showlegend: true, legend: { orientation: "h", y: 1, yanchor: "bottom", x: 0, font: { size: 11 } },
     hovermode: "x unified", hoverlabel: { bgcolor: token("--card"), bordercolor: line, font: { color: ink } },
     dragmode: false, uirevision: "kept",
   };
