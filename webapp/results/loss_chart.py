@@ -18,13 +18,16 @@ BUDGET = 4_000
 """Points of seeds that a chart shows in all, so that it draws within a frame or two."""
 MOST, FEWEST = 1_000, 16
 """Points of one seed, whatever the budget says."""
+LINES, PER_ARM = 96, 3
+"""Seeds drawn one by one in all, and of an arm at least: more lie on top of each other, and each costs the frame."""
 
 
 def loss_vs_cost(comparison: Comparison, unit: Unit) -> Figure:
-    """One line per arm holds all of its seeds, with gaps; mean and 95 % band lie on a common cost grid."""
+    """One trace per arm holds its seeds, with gaps; mean and 95 % band lie on a common cost grid."""
     every = {arm.code: [curve for run in arm.runs if (curve := run.curve(unit)) is not None] for arm in comparison.arms}
-    limit = min(MOST, max(FEWEST, BUDGET // max(sum(map(len, every.values())), 1)))
-    drawn = {code: [thinned(curve, limit) for curve in curves] for code, curves in every.items()}
+    chosen = {code: _spread(curves, _lines(comparison)) for code, curves in every.items()}
+    limit = min(MOST, max(FEWEST, BUDGET // max(sum(map(len, chosen.values())), 1)))
+    drawn = {code: [thinned(curve, limit) for curve in curves] for code, curves in chosen.items()}
     traces = [trace for arm in comparison.arms for trace in _arm(arm, drawn[arm.code], unit)]
     layout = {
         "xaxis": {"type": "log", "title": {"text": f"{unit.of(comparison.counted)}, log"}, **cost_ticks(unit)},
@@ -34,6 +37,28 @@ def loss_vs_cost(comparison: Comparison, unit: Unit) -> Figure:
     ends = [f"{arm.label} ends at {notation.loss(arm.final_loss)}" for arm in comparison.arms if arm.final_loss]
     summary = f"Validation loss against {unit.of(comparison.counted)}. {'; '.join(ends) or 'No run has finished yet'}."
     return Figure({"data": traces, "layout": layout}, summary, _points(drawn.values()), _points(every.values()))
+
+
+def note(comparison: Comparison) -> str:
+    """What the lines are, and of how many."""
+    most, largest = _lines(comparison), max((len(arm.runs) for arm in comparison.arms), default=0)
+    seeds = "seeds, running ones too"
+    if largest > most:
+        seeds = f"{most} seeds of an arm that has more, evenly from its lowest last loss to its highest"
+    return f"Thin: {seeds}. Strong: mean of all finished, from 3 on with its 95% band (t)."
+
+
+def _lines(comparison: Comparison) -> int:
+    """How many seeds of an arm are drawn one by one."""
+    return max(PER_ARM, LINES // max(len(comparison.arms), 1))
+
+
+def _spread(curves: Sequence[Curve], most: int) -> list[Curve]:
+    """All of them, or so many in even steps of their last loss, the lowest and the highest among them."""
+    if len(curves) <= most:
+        return list(curves)
+    ranked = sorted(curves, key=lambda curve: float(np.nan_to_num(curve.losses[-1], nan=np.inf)))
+    return [ranked[place] for place in np.linspace(0, len(ranked) - 1, most).round().astype(int)]
 
 
 def in_words(comparison: Comparison) -> Table:

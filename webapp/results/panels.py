@@ -113,8 +113,8 @@ def panels(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> list
 
 def _curves(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> list[Panel]:
     chart = loss_chart.loss_vs_cost(comparison, ask.unit)
-    note = "Thin: seeds, running ones too. Strong: mean of the finished, from 3 on with its 95% band (t)."
-    return [Panel("curves", "Validation loss against cost", loss_chart.in_words(comparison), chart, note)]
+    words, note = loss_chart.in_words(comparison), loss_chart.note(comparison)
+    return [Panel("curves", "Validation loss against cost", words, chart, note)]
 
 
 def _savings(comparison: Comparison, ask: Ask, found: tuple[Finding, ...]) -> list[Panel]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.webapp.results import planted
@@ -12,7 +13,7 @@ from training.spec import Budget, RunSpec
 from webapp.results.comparison import Comparison, Unit
 from webapp.results.evaluations import Evaluation
 from webapp.results.figures import ledger_bars
-from webapp.results.loss_chart import BUDGET, MOST, loss_vs_cost
+from webapp.results.loss_chart import BUDGET, LINES, MOST, loss_vs_cost, note
 
 SEEDS = (1, 2, 3)
 
@@ -155,4 +156,22 @@ def test_two_hundred_runs_share_one_budget_of_points() -> None:
     figure = loss_vs_cost(planted.comparison(*arms), Unit.EXECUTED)
     assert figure.total == 200 * 500
     assert figure.shown <= BUDGET
-    assert len([trace for trace in figure.figure["data"] if trace["meta"]["role"] == "seed"]) == 8
+    seeds = [trace for trace in figure.figure["data"] if trace["meta"]["role"] == "seed"]
+    assert [trace["x"].count(None) for trace in seeds] == [11] * 8
+
+
+def test_of_many_seeds_lines_are_drawn_from_the_lowest_to_the_highest() -> None:
+    ends = [float(2 + (7 * seed) % 101) for seed in range(101)]
+    runs = [
+        replace(planted.run(seed), evaluations=tuple(Evaluation(at, at, float(at), float(at), end) for at in (1, 2)))
+        for seed, end in enumerate(ends)
+    ]
+    comparison = planted.comparison(planted.arm("Dense", runs))
+    drawn = [loss for loss in loss_vs_cost(comparison, Unit.STEPS).figure["data"][0]["y"][::3]]
+    assert (len(drawn), drawn[0], drawn[-1]) == (LINES, 2.0, 102.0)
+    assert max(np.diff(drawn)) <= 2.0
+    assert note(comparison).startswith("Thin: 96 seeds of an arm that has more")
+
+
+def test_few_seeds_are_all_drawn() -> None:
+    assert note(compared()).startswith("Thin: seeds, running ones too")
