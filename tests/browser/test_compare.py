@@ -36,6 +36,11 @@ SCROLLED = """
 })()
 """
 """Whether the first arm's name is still on top at the far end of the table, and leaves room beside it."""
+GROWN = """
+[...document.querySelectorAll(".chart")].filter(({ _fullLayout: { margin, _size } }) =>
+  ["l", "t"].some((side) => _size[side] > margin[side] + 1)).map(({ id }) => id)
+"""
+"""Charts that asked for more room than they were given, and were drawn twice for it."""
 
 
 def _compared(tests: int = 1) -> str:
@@ -71,6 +76,7 @@ def test_what_a_chart_shows_stands_where_its_axes_say(visitor: Visitor, view: st
     visitor.sign_in()
     visitor.look(f"{path}?tab={view}", scheme="light", width=1280)
     assert visitor.misplaced() == []
+    assert visitor.page.evaluate(GROWN) == []
     visitor.page.set_viewport_size({"width": 700, "height": 900})
     visitor.page.wait_for_timeout(500)
     assert visitor.misplaced() == []

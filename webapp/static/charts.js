@@ -113,7 +113,7 @@ function wide(text) {
 /** The room above a chart that its legend will ask for: given at once, the chart is drawn once. */
 function above({ data, layout = {} }, width) {
   const named = layout.showlegend === false ? [] : data.filter(({ name, showlegend }) => name && showlegend !== false);
-  if (named.length < 2) return MARGIN.t;
+  if (!named.length) return MARGIN.t;
   const widths = named.map(({ name }) => LEGEND.before + wide(name)), room = width - beside({ data, layout }) - MARGIN.r;
   const columns = Math.max(1, Math.floor(room / Math.max(...widths)));
   const rows = widths.reduce((sum, each) => sum + each) <= room ? 1 : Math.ceil(named.length / columns);
