@@ -104,10 +104,10 @@ def replicate(request: HttpRequest, name: str) -> HttpResponse:
         raise Http404
     project = get_object_or_404(writable(person(request)), slug=request.POST.get("project", ""))
     queue = request.POST.get("queue", "")
+    seeds = replication.fresh_seeds(card, person(request))
     try:
-        experiment = replication.launch(
-            card, project=project, owner=person(request), queue=queue if queue in queues() else queues()[0]
-        )
+        queue = queue if queue in queues() else queues()[0]
+        experiment = replication.launch(card, project=project, owner=person(request), queue=queue, seeds=seeds)
     except LaunchRefused as refusal:
         messages.error(request, f"Not launched. {refusal}.")
         return redirect("method", name)

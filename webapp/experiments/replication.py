@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import count, islice
 from typing import Any
 
 from training.catalog import Card
@@ -9,6 +11,7 @@ from training.reproduction import Reproduction, Variant
 from training.spec import Budget, RunSpec
 from webapp.experiments import services
 from webapp.experiments.models import Experiment
+from webapp.runs.models import Run
 from webapp.teams.models import Project
 
 
@@ -31,12 +34,27 @@ def title(card: Card) -> str:
     return f"Reproduction: {card.title}"
 
 
-def launch(card: Card, *, project: Project, owner: Any, queue: str = "cpu") -> Experiment:
-    """Launch a card's reproduction; ValueError where it has none, LaunchRefused as every launch."""
+def fresh_seeds(card: Card, user: Any) -> tuple[int, ...]:
+    """As many seeds as the card asks for, that neither its evidence nor a run this person may see has used."""
+    if (asked := card.reproduction) is None:
+        return ()
+    judged = next(arm.spec for arm in arms(asked) if arm.label == asked.judged)
+    runs = Run.objects.for_user(user).filter(arm__digest=judged.digest())
+    used = {*asked.seeds, *runs.values_list("seed", flat=True)}
+    return tuple(islice((seed for seed in count() if seed not in used), len(asked.seeds)))
+
+
+def launch(
+    card: Card, *, project: Project, owner: Any, queue: str = "cpu", seeds: Sequence[int] | None = None
+) -> Experiment:
+    """Launch a card's reproduction, with its own seeds or with these.
+
+    ValueError where it has none, LaunchRefused as every launch.
+    """
     if card.reproduction is None:
         raise ValueError(f"the card of {card.name} asks for no reproduction")
     return services.launch(
         project=project, owner=owner, title=title(card),
         question=f"Does {card.title} hold here what its paper claims? The arms and bars are those of its card.",
-        arms=arms(card.reproduction), seeds=card.reproduction.seeds, queue=queue,
+        arms=arms(card.reproduction), seeds=seeds or card.reproduction.seeds, queue=queue,
     )  # fmt: skip

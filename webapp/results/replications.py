@@ -55,7 +55,7 @@ class Record:
 
     @property
     def verdicts(self) -> tuple[str, ...]:
-        """The evidence's first; an experiment counts once."""
+        """The evidence's first, then one per experiment."""
         own = [self.evidence.verdict] if self.evidence and self.evidence.verdict != Verdict.UNMATCHED else []
         return (*own, *(found.verdict.value for found in self.measurements))
 
@@ -94,7 +94,7 @@ class Record:
             case Replication.ONCE:
                 return "Measured once: no other experiment here has repeated it."
             case Replication.REPLICATED:
-                return f"Replicated: {n} independent measurements reached the same verdict."
+                return f"Replicated: {n} measurements, of other seeds or settings, reached the same verdict."
         return f"Disputed: {same} of {n} measurements reached the verdict {self.verdict!r}, the others did not."
 
 
@@ -105,11 +105,22 @@ def records(user: Any) -> dict[str, Record]:
 
 
 def record(card: Card, found: Sequence[Settled]) -> Record:
-    """What these experiments say of a method, newest first; the evidence's own experiment is not counted again."""
+    """What these experiments say of a method, newest first.
+
+    The same settings with a seed that has spoken already are the same measurement again: whoever repeats one needs
+    other seeds, or other settings.
+    """
     own = evidence(card.name)
-    others = [each for each in found if own is None or each.code != own.experiment]
-    spoken = [(each, _speaks(card, each.findings)) for each in others]
-    return Record(card, own, tuple(_measurement(each, finding) for each, finding in spoken if finding is not None))
+    spoken = {(arm.digest, run.seed) for arm in (own.arms if own else ()) for run in arm.runs}
+    measurements: list[Measurement] = []
+    for each in reversed(found):
+        if (finding := _speaks(card, each.findings)) is None:
+            continue
+        runs = {(finding.arm.spec.digest(), run.seed) for run in finding.arm.finished}
+        if not runs & spoken:
+            spoken |= runs
+            measurements.insert(0, _measurement(each, finding))
+    return Record(card, own, tuple(measurements))
 
 
 def _speaks(card: Card, findings: Sequence[Finding]) -> Finding | None:

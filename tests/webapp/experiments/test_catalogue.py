@@ -23,11 +23,13 @@ def launched() -> Experiment:
     return Experiment.objects.get()
 
 
-def test_the_button_launches_the_arms_and_seeds_of_the_card() -> None:
+def test_the_button_launches_the_arms_of_the_card_with_seeds_that_nobody_has_used() -> None:
     asked, experiment = CARD.reproduction, launched()
     assert asked is not None
     assert [arm.label for arm in experiment.arms.order_by("pk")] == [arm.label for arm in asked.arms]
     assert Run.objects.count() == len(asked.arms) * len(asked.seeds)
+    assert set(Run.objects.values_list("seed", flat=True)) == {3, 4, 5}
+    assert replication.fresh_seeds(CARD, experiment.owner) == (6, 7, 8)
 
 
 def test_the_dense_arm_of_equal_flops_costs_what_the_method_costs() -> None:

@@ -61,13 +61,20 @@ def test_a_method_of_a_study_is_judged_by_it_until_somebody_measures_it_alone(ad
 
 def test_two_experiments_of_one_verdict_replicate_each_other(ada: User) -> None:
     measure(ada)
-    measure(ada)
+    measure(ada, seeds=range(5, 10))
     assert without_evidence(ada).state is Replication.REPLICATED
+
+
+def test_the_same_seeds_again_are_the_same_measurement(ada: User) -> None:
+    first = measure(ada)
+    measure(ada, seeds=range(4, 9))
+    assert [each.experiment for each in found(ada).measurements] == [first]
+    assert without_evidence(ada).state is Replication.ONCE
 
 
 def test_an_experiment_with_another_verdict_disputes_the_first(ada: User) -> None:
     measure(ada, lag=0.5)
-    measure(ada, lag=1.6)
+    measure(ada, lag=1.6, seeds=range(5, 10))
     assert without_evidence(ada).state is Replication.DISPUTED
     assert len(set(without_evidence(ada).verdicts)) == 2
 
