@@ -18,7 +18,7 @@ BUDGET = 4_000
 """Points of seeds that a chart shows in all, so that it draws within a frame or two."""
 MOST, FEWEST = 1_000, 16
 """Points of one seed, whatever the budget says."""
-LINES, PER_ARM = 96, 3
+LINES, PER_ARM = 48, 3
 """Seeds drawn one by one in all, and of an arm at least: more lie on top of each other, and each costs the frame."""
 
 
