@@ -14,7 +14,7 @@ from webapp.results.curves import Curve, Floats, band, thinned
 from webapp.results.figures import Figure, cost_ticks, plain, ribbon
 from webapp.results.tables import Table
 
-BUDGET = 4_000
+BUDGET = 2_000
 """Points of seeds that a chart shows in all, so that it draws within a frame or two."""
 MOST, FEWEST = 1_000, 16
 """Points of one seed, whatever the budget says."""
