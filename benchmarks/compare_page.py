@@ -177,8 +177,8 @@ def unthinned(code: str, page: str, session: str) -> str:
     with urllib.request.urlopen(request) as answer:  # noqa: S310 our own address
         body = answer.read().decode()
     comparison = selectors.comparison(Experiment.objects.get(code=code))
-    whole = max(len(run.evaluations) for run in comparison.runs)
-    with mock.patch.multiple(loss_chart, BUDGET=whole * len(comparison.runs), MOST=whole):
+    whole, runs = max(len(run.evaluations) for run in comparison.runs), len(comparison.runs)
+    with mock.patch.multiple(loss_chart, BUDGET=whole * runs, MOST=whole, LINES=runs * len(comparison.arms)):
         figure = json.dumps(loss_chart.loss_vs_cost(comparison, Unit.EXECUTED).figure).replace("<", "\\u003C")
     opening = '<script id="figure-curves" type="application/json">'
     before, after = body.split(opening)
