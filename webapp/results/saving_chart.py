@@ -15,7 +15,7 @@ from webapp.results.figures import REMARK, Figure, plain, ribbon
 from webapp.results.savings import Finding, at_target, claimed_ratios
 from webapp.results.statistics import Estimate
 
-SHARES = tuple(float(share) for share in np.linspace(1, 0.15, 35))
+SHARES = tuple(float(share) for share in np.linspace(1, 0.15, 18))
 """Where the saving is drawn: at the baseline's losses at these shares of its cost."""
 TICKS = (
     (2.5, (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.4, 1.6, 2, 2.5)),
